@@ -1,0 +1,48 @@
+"""mpl_diffusion: the lecture on diffusion models that you can run.
+
+A process is two rates, a denoiser is any function eps = denoiser(x_t, t, cond), every loop is a generator.
+Names are fetched when they are first used, so importing this package costs little more than importing torch.
+"""
+
+import importlib
+import os
+
+# torch's threads spin while they wait, and starve each other on a busy laptop (a small network then runs 100 times
+# slower). This must be set before torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "process": ["Process"],
+    "schedules": ["Schedule", "linear", "cosine", "sigmoid", "table", "from_alpha_bar"],
+    "denoiser": ["Denoiser"],
+    "nets.mlp": ["MLP"],
+    "nets.time": ["time_features"],
+    "data.toy": ["swiss_roll", "exact_roll", "moons", "rings"],
+    "data.mixture": ["GaussianMixture", "mixture_1d"],
+    "data.empirical": ["EmpiricalDenoiser"],
+    "data.mnist": ["mnist"],
+    "samplers": ["Step", "final", "ddpm", "ddim"],
+    "guidance": ["clamp", "edit_x0"],
+    "train": ["Trainer", "batches"],
+    "metrics": ["sliced_wasserstein", "energy_distance", "two_sample_test", "loss_at", "radial_power"],
+    "widgets": ["explore", "player", "particles", "watch"],
+    "exercises": ["check"],
+}
+_ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
+_ROOMS = ("plots",)
+
+__all__ = [*_ROOM_OF, *_ROOMS]
+
+
+def __getattr__(name: str):
+    if name in _ROOM_OF:
+        return getattr(importlib.import_module(f".{_ROOM_OF[name]}", __name__), name)
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"mpl_diffusion has no {name!r}; it has {', '.join(sorted(__all__))}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

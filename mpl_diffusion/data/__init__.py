@@ -1,0 +1,1 @@
+"""Data: points, mixtures, digits."""

@@ -1,0 +1,122 @@
+"""Gaussian mixtures: data whose noisy marginals, scores, perfect denoiser and best possible loss are known exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..process import Process
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """p(x) = sum_k weight_k N(x; mean_k, cov_k).
+
+    Under x_t = a x_0 + s eps each component stays Gaussian, N(a mean_k, a^2 cov_k + s^2 I): so everything about the
+    noisy data is a formula. Conditions: id k + 1 means "from component k" (or from the components labelled k), 0 any.
+    """
+
+    weight: Tensor  # (K,), sums to 1
+    mean: Tensor  # (K, D)
+    cov: Tensor  # (K, D, D), or (D, D): one for all
+    label: Tensor | None = None  # (K,) class of each component; by default each is its own
+
+    def __post_init__(self):
+        K, D = self.mean.shape
+        if self.weight.shape != (K,) or self.cov.shape not in ((K, D, D), (D, D)):
+            raise ValueError(
+                f"weight {tuple(self.weight.shape)}, mean {tuple(self.mean.shape)}, cov {tuple(self.cov.shape)}; "
+                f"expected (K,), (K, D), and (K, D, D) or (D, D)"
+            )
+        if not torch.isclose(self.weight.sum(), self.weight.new_ones(())) or (self.weight < 0).any():
+            raise ValueError(f"the weights sum to {float(self.weight.sum()):g}; expected shares that sum to 1")
+
+    def at(self, process: Process, t) -> GaussianMixture:
+        """The law of x_t: means shrink by signal(t), covariances by signal(t)^2, and noise(t)^2 I is added."""
+        a, s = process.rates(t, self.mean)
+        eye = torch.eye(self.mean.shape[1]).to(self.mean)
+        return GaussianMixture(self.weight, a * self.mean, a**2 * self.cov + s**2 * eye, self.label)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n points, (n, D)."""
+        k = torch.multinomial(self.weight, n, replacement=True, generator=generator)
+        z = torch.randn(n, self.mean.shape[1], generator=generator, dtype=self.mean.dtype)
+        scale = torch.linalg.cholesky(self.cov)
+        scale = scale[k] if scale.ndim == 3 else scale
+        return self.mean[k] + (scale @ z[..., None]).squeeze(-1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The mean (D,) and the covariance (D, D) of the whole mixture."""
+        mean = self.weight @ self.mean
+        apart = self.mean - mean
+        within = self.cov if self.cov.ndim == 2 else torch.einsum("k,kij->ij", self.weight, self.cov)
+        return mean, within + torch.einsum("k,ki,kj->ij", self.weight, apart, apart)
+
+    def log_prob(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, (B, D) -> (B,)."""
+        return self._joint(x, cond).logsumexp(1)
+
+    def responsibility(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """p(component k | x), (B, K)."""
+        return self._joint(x, cond).softmax(1)
+
+    def score(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """grad_x log p(x) = sum_k p(k | x) cov_k^-1 (mean_k - x), (B, D)."""
+        r, mean, cov = self.responsibility(x, cond), self.mean.to(x), self.cov.to(x)
+        if cov.ndim == 2:
+            return torch.linalg.solve(cov, (r @ mean - x).T).T
+        pull = torch.cholesky_solve((mean - x[:, None])[..., None], torch.linalg.cholesky(cov)).squeeze(-1)
+        return (r[..., None] * pull).sum(1)
+
+    def denoiser(self, process: Process):
+        """The best denoiser there is, E[eps | x_t] = -noise(t) score_t(x_t), as a function of (x_t, t, cond)."""
+
+        def exact(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
+            t = torch.as_tensor(t)
+            if t.ndim == 0:
+                return process.eps_from_score(self.at(process, t).score(x_t, cond), t)
+            eps = torch.empty_like(x_t)
+            for one in t.unique():  # each noise level is another mixture
+                rows = t == one
+                eps[rows] = exact(x_t[rows], one, None if cond is None else cond[rows])
+            return eps
+
+        return exact
+
+    def _joint(self, x: Tensor, cond: Tensor | None) -> Tensor:
+        """log(weight_k N(x; mean_k, cov_k)), (B, K); minus infinity where cond excludes the component."""
+        D = self.mean.shape[1]
+        if x.ndim != 2 or x.shape[1] != D:
+            raise ValueError(f"x has shape {tuple(x.shape)}; this mixture lives on points, (B, {D})")
+        scale, mean = torch.linalg.cholesky(self.cov).to(x), self.mean.to(x)
+        log_det = scale.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        if scale.ndim == 2:  # one covariance: whiten both once, then distances are a matrix product
+            y, m = (torch.linalg.solve_triangular(scale, p.T, upper=False).T for p in (x, mean))
+            square = (y**2).sum(1, keepdim=True) - 2 * y @ m.T + (m**2).sum(1)
+        else:
+            away = (x[:, None] - mean)[..., None]
+            square = (torch.linalg.solve_triangular(scale, away, upper=False) ** 2).sum((-2, -1))
+        log_weight = self.weight.to(x).log()
+        if cond is not None:
+            log_weight = log_weight + self._allowed(cond.to(x.device), len(x)).to(x).log()
+            log_weight = log_weight - log_weight.logsumexp(1, keepdim=True)
+        return log_weight - 0.5 * (square + D * math.log(2 * math.pi)) - log_det
+
+    def _allowed(self, cond: Tensor, rows: int) -> Tensor:
+        """Which components the ids (B, L) allow, (B, K)."""
+        label = (torch.arange(len(self.weight)) if self.label is None else self.label).to(cond.device)
+        if cond.ndim != 2 or len(cond) != rows or cond.shape[1] != 1 or cond.max() > label.max() + 1 or cond.min() < 0:
+            raise ValueError(
+                f"cond has shape {tuple(cond.shape)} and ids {int(cond.min())} ... {int(cond.max())}; expected ({rows}, 1) "
+                f"and ids 0 ... {int(label.max()) + 1}, where 0 means any and k + 1 means class k"
+            )
+        return (cond == 0) | (cond == label + 1)
+
+
+def mixture_1d(weight, mean, std) -> GaussianMixture:
+    """A mixture on the line, from three lists of K numbers; float64."""
+    weight, mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (weight, mean, std))
+    return GaussianMixture(weight, mean[:, None], (std**2)[:, None, None])

@@ -1,0 +1,1 @@
+"""Networks. They know nothing of diffusion: they map (x, t, cond) to something of x's shape."""

@@ -1,0 +1,234 @@
+"""Every figure of the course is one call into this room. The only place that imports matplotlib.
+
+Colours have one meaning throughout (Okabe & Ito 2008, told apart by the colour-blind and in grey): DATA and signal,
+NOISE, LEARNED, TRUTH (exact, dashed), MISTAKE. Type is at least 13 points at the size it is shown.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Iterable, Sequence
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
+SECOND = "#E69F00"  # a second data set or schedule beside DATA
+STYLE = {
+    "font.size": 14,
+    "axes.labelsize": 14,
+    "xtick.labelsize": 13,
+    "ytick.labelsize": 13,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "white",
+    "figure.facecolor": "white",
+    "lines.linewidth": 2.5,
+    "image.interpolation": "none",
+    "mathtext.fontset": "dejavusans",
+}
+
+
+class Picture:
+    """A finished figure with a text that says what it shows: the alt text, and what a notebook's test compares."""
+
+    def __init__(self, figure: Figure, alt: str, caption: str = ""):
+        self.figure, self.alt, self.caption = figure, alt, caption
+
+    def png(self, dpi: int = 90) -> bytes:
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.figure)
+        self.figure.savefig(buffer, format="png", dpi=dpi)
+        return buffer.getvalue()
+
+    def save(self, path, dpi: int = 180) -> None:
+        with open(path, "wb") as f:
+            f.write(self.png(dpi))
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"image/png": self.png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def panels(columns: int = 1, width: float = 9.6, height: float = 3.6, alt: str = "", widths=None) -> tuple[Picture, list]:
+    """An empty picture and its axes, left to right, for the functions below to draw on (`ax=`); inches."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="compressed")
+        axes = figure.subplots(1, columns, squeeze=False, width_ratios=widths)[0]
+    return Picture(figure, alt), list(axes)
+
+
+def lines(
+    x,
+    series: dict,
+    colors: dict | None = None,
+    *,
+    xlabel: str = "t  (step)",
+    ylabel: str = "",
+    dashed: Sequence[str] = (),
+    logx: bool = False,
+    logy: bool = False,
+    ylim=None,
+    marks: dict | None = None,
+    alt: str = "",
+    ax=None,
+) -> Picture | None:
+    """Curves over a common x, each named at its right end in its own colour; `marks`: name -> (x, y) of a dot."""
+    picture, ax = _one(ax, alt or f"{', '.join(series)} against {xlabel}", 8.4, 4.0)
+    with rc_context(STYLE):
+        cycle = iter([DATA, NOISE, LEARNED, SECOND, MISTAKE, "#56B4E9", "#666666"])
+        x, ends = np.asarray(x), []
+        for name, y in series.items():
+            y, color = np.asarray(y, dtype=float), (colors or {}).get(name) or next(cycle)
+            ax.plot(x, y, color=color, linestyle="--" if name in dashed else "-")
+            seen = np.flatnonzero(np.isfinite(y) & (y > 0 if logy else True))
+            if len(seen):
+                ends.append([name, color, x[seen[-1]], y[seen[-1]]])
+        ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
+        if ylim:
+            ax.set_ylim(*ylim)
+        for name, (px, py) in (marks or {}).items():
+            ax.plot([px], [py], "o", color="black", markersize=8)
+            ax.annotate(name, (px, py), (9, 7), textcoords="offset points", fontsize=13)
+        if len(ends) > 1:
+            _name_ends(ax, ends)
+    return picture
+
+
+def points(clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt: str = "", axes=None) -> Picture | None:
+    """Clouds of points (n, 2) side by side, each under its name. `color`: one, or name -> colour."""
+    picture, axes = _row(axes, len(clouds), alt or f"points in the plane: {', '.join(clouds)}")
+    with rc_context(STYLE):
+        for ax, (name, x) in zip(axes, clouds.items()):
+            shade = color.get(name, DATA) if isinstance(color, dict) else color
+            ax.scatter(*_np(x).T, s=size, color=shade, alpha=0.6, linewidths=0)
+            _square(ax, limit, name)
+    return picture
+
+
+def images(rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] = (), scale=(-1, 1), alt: str = "", ax=None):
+    """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; rows named at the left."""
+    rows = [_stack(r) for r in rows]
+    sheet, H, W = _sheet(rows, scale)
+    margin = 1.6 if len(names) else 0.2
+    width = min(9.6 - margin, 2.3 * sheet.shape[1] / W)
+    height = width * sheet.shape[0] / sheet.shape[1] + (0.5 if len(columns) else 0.1)
+    picture, ax = _one(ax, alt or f"images: {', '.join(names) or len(rows[0])}", width + margin, height)
+    with rc_context(STYLE):
+        ax.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        if len(names):
+            ax.set_yticks([(H + 2) * i + H / 2 for i in range(len(rows))], names, fontsize=14)
+        if len(columns):
+            ax.xaxis.tick_top()
+            ax.set_xticks([(W + 2) * i + W / 2 for i in range(len(columns))], columns, fontsize=14)
+        ax.tick_params(length=0)
+    return picture
+
+
+def density_paths(times, grid, density, paths=(), *, alt: str = "", color=NOISE, ax=None) -> Picture | None:
+    """A 1-D law as it changes: density (len(times), len(grid)) as shades over time, with sample paths upon it."""
+    picture, ax = _one(ax, alt or "heat map of the density over time, with sample paths", 9.6, 4.2)
+    with rc_context(STYLE):
+        shade = np.asarray(density) / np.asarray(density).max(1, keepdims=True)  # each time on its own scale
+        ax.pcolormesh(np.asarray(times), np.asarray(grid), shade.T, cmap="Greys", vmax=1.6, rasterized=True)
+        for path in paths:
+            ax.plot(np.asarray(times), np.asarray(path), color=color, linewidth=1.3, alpha=0.85)
+        ax.set(xlabel="t  (step)", ylabel="$x_t$", ylim=(float(min(grid)), float(max(grid))))
+    return picture
+
+
+def arrows(x_t, x0_hat, behind=None, *, limit: float = 2.6, name: str = "", color=LEARNED, alt: str = "", ax=None):
+    """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them."""
+    picture, ax = _one(ax, alt or "arrows from noisy points to the predicted clean points", 5.4, 5.4)
+    with rc_context(STYLE):
+        if behind is not None:
+            ax.scatter(*_np(behind).T, s=2, color=DATA, alpha=0.25, linewidths=0)
+        a, b = _np(x_t), _np(x0_hat)
+        ax.quiver(*a.T, *(b - a).T, color=color, angles="xy", scale_units="xy", scale=1, width=0.004)
+        ax.scatter(*a.T, s=9, color=NOISE, linewidths=0)
+        _square(ax, limit, name)
+    return picture
+
+
+def bars(values: dict, colors: dict | None = None, *, xlabel: str = "", floor: float | None = None, alt: str = ""):
+    """Named horizontal bars; a dashed black line marks the floor, the best that could be."""
+    picture, ax = _one(None, alt or f"bars: {', '.join(values)}", 8.4, 0.9 + 0.5 * len(values))
+    with rc_context(STYLE):
+        names = list(values)[::-1]
+        shades = [(colors or {}).get(name, LEARNED) for name in names]
+        ax.barh(names, [values[name] for name in names], color=shades, height=0.65)
+        if floor is not None:
+            ax.axvline(floor, color=TRUTH, linestyle="--")
+        ax.set_xlabel(xlabel)
+        ax.tick_params(axis="y", length=0)
+    return picture
+
+
+def _one(ax, alt: str, width: float, height: float):
+    if ax is not None:
+        return None, ax
+    picture, (ax,) = panels(1, width, height, alt)
+    return picture, ax
+
+
+def _row(axes, n: int, alt: str):
+    if axes is not None:
+        return None, axes
+    each = min(2.6, 9.6 / n)
+    return panels(n, max(each * n, 3.4), each + 0.45, alt)
+
+
+def _square(ax, limit: float, name: str) -> None:
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(True)
+    ax.spines[:].set_color("#bbbbbb")
+    ax.set_title(name, fontsize=14)
+
+
+def _name_ends(ax, ends: Iterable) -> None:
+    """Names at the right ends of lines, pushed apart until none overlaps another."""
+    ax.get_xlim(), ax.get_ylim()  # brings the limits up to date, and the transforms with them
+    to_axes = ax.transData - ax.transAxes
+    gap = 16 / 72 / (0.78 * ax.figure.get_figheight())  # one line of type, as a share of the axes' height
+    placed = [[to_axes.transform((x, y))[1], name, color] for name, color, x, y in ends]
+    placed.sort(key=lambda p: p[0])
+    for below, above in zip(placed, placed[1:]):
+        above[0] = max(above[0], below[0] + gap)
+    over = max(0.0, placed[-1][0] - 1.0)
+    for height, name, color in placed:
+        ax.text(1.015, height - over, name, color=color, transform=ax.transAxes, va="center", fontsize=14)
+
+
+def _np(x) -> np.ndarray:
+    x = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"points have shape {x.shape}; expected (n, 2)")
+    return x
+
+
+def _stack(images) -> np.ndarray:
+    x = images.detach().cpu().float().numpy() if isinstance(images, torch.Tensor) else np.asarray(images, dtype=float)
+    if x.ndim == 4:
+        x = x.transpose(0, 2, 3, 1)
+        x = x[..., 0] if x.shape[-1] == 1 else x
+    if x.ndim not in (3, 4):
+        raise ValueError(f"images have shape {x.shape}; expected (n, H, W), (n, 1, H, W) or (n, 3, H, W)")
+    return x
+
+
+def _sheet(rows: list[np.ndarray], scale) -> tuple[np.ndarray, int, int]:
+    """All rows on one sheet, with a white gap of two pixels."""
+    low, high = scale
+    H, W = rows[0].shape[1:3]
+    sheet = np.ones(((H + 2) * len(rows) - 2, (W + 2) * max(len(r) for r in rows) - 2, *rows[0].shape[3:]))
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            sheet[(H + 2) * i : (H + 2) * i + H, (W + 2) * j : (W + 2) * j + W] = (image - low) / (high - low)
+    return sheet.clip(0, 1), H, W

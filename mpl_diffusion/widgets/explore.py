@@ -1,0 +1,207 @@
+"""A picture as a function of a few named axes, drawn once over their grid and scrubbed in the browser."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import traitlets
+
+from .frame import Frame, frame
+from .progress import Progress
+from .scene import Scene, source, words
+
+MOST_FRAMES = 2_000
+MOST_BYTES = 40_000_000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A name, the values it takes, and the words they are shown with."""
+
+    name: str
+    values: tuple
+    ticks: tuple[str, ...]
+    label: str
+
+    @classmethod
+    def of(cls, name: str, values: Iterable, label: str | None = None) -> "Axis":
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ValueError(f"the axis {name} needs a list of values, not {values!r}")
+        if hasattr(Explorer, name):
+            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
+        values = tuple(value.item() if hasattr(value, "item") else value for value in values)
+        ticks = tuple(map(words, values))
+        if not values:
+            raise ValueError(f"the axis {name} has no values")
+        if len(set(ticks)) < len(ticks):
+            raise ValueError(f"the axis {name} has values that read the same: {', '.join(ticks)}")
+        return cls(name, values, ticks, label or name)
+
+    @property
+    def numeric(self) -> bool:
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+    @property
+    def buttons(self) -> bool:
+        """Names are chosen, numbers are slid through; so are more names than fit in a row."""
+        return not self.numeric and len(self.values) <= 8
+
+    def index(self, value) -> int:
+        value = value.item() if hasattr(value, "item") else value
+        for k, mine in enumerate(self.values):
+            close = self.numeric and isinstance(value, int | float) and math.isclose(mine, value, rel_tol=1e-6)
+            if mine == value or close:
+                return k
+        few = len(self.values) <= 12
+        allowed = ", ".join(self.ticks) if few else ", ".join(self.ticks[:3]) + f", ..., {self.ticks[-1]}"
+        raise ValueError(f"{self.name} = {value!r} is not on the grid: {allowed}")
+
+    def __str__(self) -> str:
+        if self.numeric and len(self.ticks) > 4:
+            return f"{self.ticks[0]} ... {self.ticks[-1]} ({len(self.ticks)})"
+        return ", ".join(self.ticks)
+
+
+class Explorer(Scene):
+    """The widget that `explore` and `player` return; each axis is an attribute: `e.t = 500` moves the picture."""
+
+    _esm = source("scene.js", "explore.js")
+    _axes = traitlets.List().tag(sync=True, page=True)
+    _at = traitlets.List(traitlets.Int()).tag(sync=True, page=True)  # where we are: one index per axis
+    _frames = traitlets.Bytes().tag(sync=True, page=True)  # every picture, one after the other ...
+    _ends = traitlets.List().tag(sync=True, page=True)  # ... and where each ends; the last axis runs fastest
+    _size = traitlets.List().tag(sync=True, page=True)  # pixels: of the widest, of the highest
+    _alts = traitlets.List().tag(sync=True, page=True)
+    _captions = traitlets.List().tag(sync=True, page=True)
+    _grid: tuple[Axis, ...] = ()
+
+    def __init__(self, grid: list[Axis], frames: list[Frame], alt: str = "", at: list[int] | None = None):
+        places = itertools.product(*([f"{axis.label} = {tick}" for tick in axis.ticks] for axis in grid))
+        where = [", ".join(place) for place in places]
+        captions = [one.caption for one in frames]
+        super().__init__(
+            _title=f"explore: {alt}" if alt else "explore",
+            _axes=[{"label": a.label, "ticks": list(a.ticks), "buttons": a.buttons} for a in grid],
+            _at=at or [0] * len(grid),
+            _frames=b"".join(one.webp for one in frames),
+            _ends=list(itertools.accumulate(len(one.webp) for one in frames)),
+            _size=[max(one.size[k] for one in frames) for k in (0, 1)],
+            _alts=[one.alt or (f"{alt}: {place}" if alt else place) for one, place in zip(frames, where, strict=True)],
+            _captions=captions if any(captions) else [],
+        )
+        self._grid, self._drawn, self._where = tuple(grid), frames, where
+
+    @property
+    def values(self) -> dict:
+        """The value of every axis, now."""
+        return {axis.name: axis.values[k] for axis, k in zip(self._grid, self._at, strict=True)}
+
+    @property
+    def alt(self) -> str:
+        """The picture shown now, in words."""
+        return self._alts[self._flat]
+
+    @property
+    def caption(self) -> str:
+        """The line under the picture; without one, the place on the grid."""
+        return self._drawn[self._flat].caption or self._where[self._flat]
+
+    @property
+    def picture(self) -> bytes:
+        """The picture shown now, as PNG."""
+        return self._drawn[self._flat].png
+
+    @property
+    def summary(self) -> str:
+        return ", ".join(f"{axis.label} = {axis}" for axis in self._grid)
+
+    @property
+    def _flat(self) -> int:
+        flat = 0
+        for axis, k in zip(self._grid, self._at, strict=True):
+            flat = flat * len(axis.values) + k
+        return flat
+
+    def __getattr__(self, name: str):
+        for axis, k in zip(self._grid, self._at if self._grid else (), strict=True):
+            if axis.name == name:
+                return axis.values[k]
+        raise AttributeError(f"{type(self).__name__} has no attribute or axis {name!r}")
+
+    def __setattr__(self, name: str, value) -> None:
+        names = [axis.name for axis in self._grid]
+        if name not in names:
+            return super().__setattr__(name, value)
+        k = names.index(name)
+        self._at = [*self._at[:k], self._grid[k].index(value), *self._at[k + 1 :]]
+
+    def __dir__(self):
+        return [*super().__dir__(), *(axis.name for axis in self._grid)]
+
+
+def explore(
+    draw: Callable,
+    *,
+    alt: str = "",
+    start: Mapping | None = None,
+    progress: bool = True,
+    labels: Mapping[str, str] | None = None,
+    **axes: Iterable,
+) -> Explorer:
+    """Draw `draw(**values)` once for every combination of the axes' values; then scrub through the pictures.
+
+    `explore(lambda t, kind: plots.digits_at(t, kind), t=range(0, 1001, 20), kind=["linear", "cosine"])`
+
+    Numbers become sliders, names become buttons; `labels` renames them, `start` says where to begin, `alt` says what
+    is shown. `draw` returns a `Picture`, a Matplotlib figure, PNG bytes or an (H, W[, 3]) array.
+    """
+    labels = labels or {}
+    if not axes:
+        raise ValueError("explore needs at least one axis: explore(draw, t=range(0, 1001, 20))")
+    for given, what in ((labels, "labels"), (start or {}, "start")):
+        if strangers := set(given) - set(axes):
+            raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes)}")
+    grid = [Axis.of(name, values, labels.get(name)) for name, values in axes.items()]
+    at = [axis.index(start[axis.name]) if axis.name in (start or {}) else 0 for axis in grid]
+    return Explorer(grid, _render(draw, grid, progress), alt, at)
+
+
+def player(steps: Iterable, draw: Callable, *, alt: str = "", every: int = 1, progress: bool = True) -> Explorer:
+    """Scrub through the walk of a sampler: `draw(step)` for every `every`-th step, and always for the last.
+
+    The walk begins at the left. `e.step` is the place in it; the slider reads the step's `t`.
+    """
+    if every < 1:
+        raise ValueError(f"every = {every}: it counts steps, so it is at least 1")
+    walk = list(steps)
+    if not walk:
+        raise ValueError("there are no steps to play; was the generator already used up?")
+    kept = walk[::every] if (len(walk) - 1) % every == 0 else [*walk[::every], walk[-1]]
+    ticks = tuple(words(float(step.t)) for step in kept)
+    axis = Axis("step", tuple(range(len(kept))), ticks, "t")
+    return Explorer([axis], _render(lambda step: draw(kept[step]), [axis], progress), alt)
+
+
+def _render(draw: Callable, grid: list[Axis], progress: bool) -> list[Frame]:
+    count = math.prod(len(axis.values) for axis in grid)
+    if count > MOST_FRAMES:
+        sizes = " x ".join(f"{len(axis.values)} {axis.name}" for axis in grid)
+        raise ValueError(f"{sizes} = {count:,} pictures, more than {MOST_FRAMES:,}: take coarser steps")
+    frames, size = [], 0
+    with Progress(count, "drawing", shown=progress) as bar:
+        for place in itertools.product(*(axis.values for axis in grid)):
+            values = dict(zip((axis.name for axis in grid), place, strict=True))
+            try:
+                frames.append(frame(draw(**values)))
+            except Exception as error:
+                error.add_note("while drawing " + ", ".join(f"{name} = {value!r}" for name, value in values.items()))
+                raise
+            size += len(frames[-1].webp)
+            if size > MOST_BYTES:
+                raise ValueError(
+                    f"{len(frames)} of {count} pictures take {size / 1e6:.0f} MB already, more than the"
+                    f" {MOST_BYTES / 1e6:.0f} MB that a widget may hold: take coarser steps or smaller pictures"
+                )
+            bar.show(len(frames))
+    return frames

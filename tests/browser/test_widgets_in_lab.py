@@ -1,0 +1,213 @@
+"""The widgets in a real JupyterLab: they move, answer to hands and keys, fit, and live without a kernel."""
+
+import re
+
+import nbformat
+import pytest
+from labserver import Lab, moves
+
+SETUP = """
+import numpy as np
+from types import SimpleNamespace as Item
+from mpl_diffusion.widgets import explore, particles, player, watch
+rng = np.random.default_rng(0)
+"""
+EXPLORE = """
+def bars(t, kind):
+    picture = np.full((400, 900), 255, np.uint8)
+    picture[:, :30 + 8 * t] = 90 if kind == "linear" else 160
+    return picture
+e = explore(bars, alt="a bar", t=range(0, 101, 5), kind=["linear", "cosine"])
+e
+"""
+PLAYER = """
+p = player([Item(t=t, x=rng.random((28, 28))) for t in range(100, -1, -10)], lambda step: step.x, alt="a walk")
+p
+"""
+PARTICLES = """
+turn = np.linspace(0, 2, 21)[:, None]
+ring = 2 * np.pi * np.arange(12) / 12
+walk = np.stack([2 * np.cos(ring + turn), 2 * np.sin(ring + turn)], -1)
+c = particles(walk, times=range(1000, -1, -50), limit=3, alt="points on a ring")
+c
+"""
+WATCH = "n = sum(1 for _ in watch((Item(step=k, loss=0.3 + 3 / k) for k in range(1, 2001)), 2000, floor=0.3))"
+
+
+def write(folder, name, *cells):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / name)
+
+
+def shown(widget, value: str) -> None:
+    """Wait until the canvas shows this place."""
+    canvas = widget.locator("canvas").element_handle()
+    there = "([canvas, value]) => canvas.dataset.shown === value"
+    widget.page.wait_for_function(there, arg=[canvas, value], timeout=5000)
+
+
+@pytest.fixture(scope="module")
+def course(folder, lab):
+    write(folder, "widgets.ipynb", SETUP, EXPLORE, PLAYER, PARTICLES, WATCH)
+    lab.open("widgets.ipynb")
+    cells = lab.run_all()
+    assert [[*cell.errors, cell.stderr] for cell in cells] == [[""]] * 5
+    lab.page.locator(".mpld-widget").nth(2).wait_for()
+    return lab
+
+
+@pytest.fixture
+def widgets(course):
+    """The explorer, the player and the particles, each at its beginning."""
+    widgets = course.widgets()
+    for widget in widgets:
+        widget.locator("input[type=range]").press("Home")
+    yield widgets
+    assert course.complaints == []
+
+
+def test_an_error_in_a_cell_and_in_the_page_is_seen(folder, lab):
+    write(folder, "wrong.ipynb", "from IPython.display import HTML", "1 / 0")
+    lab.open("wrong.ipynb")
+    assert [cell.errors for cell in lab.run_all()] == [[], ["ZeroDivisionError: division by zero"]]
+    lab.page.evaluate("() => { setTimeout(() => { throw Error('on purpose') }); console.error('this too') }")
+    lab.page.wait_for_timeout(100)
+    assert len(lab.complaints) == 2
+    lab.complaints.clear()
+
+
+def test_every_widget_moves(widgets):
+    assert [moves(widget) for widget in widgets] == [True] * 3
+
+
+def test_keys_move_the_slider_and_never_the_notebook(course, widgets):
+    slider = widgets[0].locator("input[type=range]")
+    cells = course.page.locator(".jp-Cell").count()
+    for key, place in [("ArrowRight", 2), ("End", 40), ("ArrowLeft", 38), ("PageDown", 34), ("Home", 0)]:
+        slider.press(key)
+        shown(widgets[0], str(place))
+    active = course.page.evaluate("() => jupyterapp.shell.currentWidget.content.activeCellIndex")
+    for key in ["d", "d", "x", "a", "ArrowDown", "ArrowUp"]:
+        slider.press(key)
+    assert course.page.locator(".jp-Cell").count() == cells
+    assert course.page.evaluate("() => jupyterapp.shell.currentWidget.content.activeCellIndex") == active
+
+
+def test_buttons_are_a_radio_group_that_keys_reach(course, widgets):
+    group = widgets[0].get_by_role("radiogroup", name="kind")
+    group.get_by_role("radio", name="linear").press("ArrowRight")
+    shown(widgets[0], "1")
+    assert course.execute("print(e.kind)") == "cosine"
+    group.get_by_role("radio", name="linear").click()
+    shown(widgets[0], "0")
+
+
+def test_python_moves_the_picture_and_hears_of_the_reader(course, widgets):
+    course.execute("e.t = 50; c.frame = 7; c.follow = 3; p.step = 10")
+    shown(widgets[0], "20")
+    shown(widgets[1], "10")
+    shown(widgets[2], "7.00")
+    assert widgets[2].locator(".mpld-caption").text_content().startswith("t = 650: point 3 at (")
+    widgets[0].locator("input[type=range]").press("End")
+    shown(widgets[0], "40")
+    assert course.execute("print(e.t)") == "100"
+    course.execute("c.follow = None")
+
+
+def test_the_words_of_the_picture_follow_the_slider(widgets):
+    slider, canvas = widgets[0].locator("input[type=range]"), widgets[0].get_by_role("img")
+    slider.press("ArrowRight")
+    assert slider.get_attribute("aria-valuetext") == "t = 5"
+    assert canvas.get_attribute("aria-label") == "a bar: t = 5, kind = linear"
+
+
+def test_one_widget_plays_at_a_time_and_space_stops_it(widgets):
+    first, second = (widget.locator(".mpld-play") for widget in widgets[1:])
+    first.click()
+    assert first.text_content() == "pause"
+    second.click()
+    assert (first.text_content(), second.text_content()) == ("play", "pause")
+    before = widgets[2].locator("canvas").get_attribute("data-shown")
+    widgets[2].page.wait_for_function(
+        "([w, b]) => w.dataset.shown !== b", arg=[widgets[2].locator("canvas").element_handle(), before]
+    )
+    widgets[2].locator("input[type=range]").press(" ")
+    assert second.text_content() == "play"
+
+
+def test_a_finger_across_the_picture_turns_the_slider(course, widgets):
+    canvas = widgets[0].locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    y = box["y"] + box["height"] / 2
+    course.page.mouse.move(box["x"] + 100, y)
+    course.page.mouse.down()
+    course.page.mouse.move(box["x"] + 100 + box["width"] / 2, y, steps=5)
+    course.page.mouse.up()
+    shown(widgets[0], "20")
+
+
+def test_a_tap_picks_the_nearest_point_and_escape_lets_it_go(course, widgets):
+    canvas = widgets[2].locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    canvas.click(position={"x": box["width"] * 0.52, "y": box["height"] * 0.1})  # the ring's top: point 3 of 12
+    assert course.execute("print(c.follow)") == "3"
+    assert widgets[2].locator(".mpld-caption").text_content() == "t = 1000: point 3 at (0.00, 2.00)"
+    widgets[2].locator("input[type=range]").press("Escape")
+    assert course.execute("print(c.follow)") == "None"
+
+
+def test_focus_can_be_seen(widgets):
+    slider = widgets[0].locator("input[type=range]")
+    slider.press("ArrowRight")
+    style = slider.evaluate("node => { const s = getComputedStyle(node); return [s.outlineStyle, s.outlineWidth] }")
+    assert style == ["solid", "3px"]
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_words_stand_out_in_both_themes(course, widgets, theme):
+    course.theme(theme)
+    course.page.wait_for_timeout(500)
+    luminance = []
+    for node, style in ((widgets[0], "color"), (course.page.locator(".jp-Notebook").first, "backgroundColor")):
+        color = node.evaluate(f"node => getComputedStyle(node).{style}")
+        linear = [(int(part) / 255) ** 2.2 for part in re.findall(r"\d+", color)[:3]]
+        luminance.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+    course.theme("JupyterLab Light")
+    assert max(luminance) / min(luminance) > 7
+
+
+def test_a_widget_fits_a_projector_without_scrolling(course, widgets):
+    height = course.page.locator(".jp-WindowedPanel-outer").first.bounding_box()["height"]
+    assert all(widget.bounding_box()["height"] <= height for widget in widgets)
+
+
+def test_the_loss_is_drawn_with_its_floor(course, widgets):
+    curve = course.page.locator(".mpld-watch")
+    assert "step 2,000 of 2,000" in curve.text_content() and "best possible 0.3" in curve.text_content()
+    assert curve.locator("polyline").bounding_box()["width"] > 500
+
+
+def test_widgets_are_there_again_when_the_page_is_loaded_anew(course, widgets):
+    course.execute("e.t = 100")
+    course.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    course.open("widgets.ipynb")
+    course.page.locator(".mpld-widget").nth(2).wait_for()
+    shown(course.widgets()[0], "40")
+
+
+def test_a_page_of_its_own_lives_without_kernel_or_network_on_a_telephone(course, widgets, browser, tmp_path):
+    course.execute(f"for n, w in enumerate((e, c)): w.save(r'{tmp_path}' + f'/{{n}}.html')")
+    phone = browser.new_page(viewport={"width": 360, "height": 740}, offline=True, has_touch=True)
+    lab = Lab(phone, f"file://{tmp_path}/{{}}.html")
+    for name in ("0", "1"):
+        phone.goto(lab.address.format(name))
+        (widget,) = lab.widgets()
+        assert moves(widget)
+        assert phone.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "it is too wide"
+        words = widget.locator(":scope span, :scope button, :scope p").all()
+        assert min(float(word.evaluate("node => parseFloat(getComputedStyle(node).fontSize)")) for word in words) >= 16
+    assert lab.complaints == []
+    phone.close()

@@ -1,0 +1,102 @@
+"""Functions denoiser -> denoiser."""
+
+import pytest
+import torch
+
+from mpl_diffusion import MLP, Denoiser, clamp, cosine, ddim, ddpm, edit_x0, final, linear
+
+SHAPES = {"points": (28, 2), "28 images 28 wide": (28, 1, 28, 28)}
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+whens = pytest.mark.parametrize("when", [lambda: 37, lambda: torch.tensor(37), lambda: torch.randint(1, 101, (28,))],
+                                ids=["one int", "one tensor", "one per row"])  # fmt: skip
+
+
+def bent(x, t, cond=None):
+    return 2 * torch.tanh(x) + 0.1
+
+
+@shapes
+@whens
+@pytest.mark.parametrize("schedule", [linear(100), cosine(100)], ids=["linear", "cosine"])
+def test_clamp_keeps_x0_hat_in_range_and_eps_consistent_with_it(shape, when, schedule):
+    t, x_t = when(), torch.randn(shape, dtype=torch.float64)
+    eps = clamp(bent, schedule, -0.5, 0.25)(x_t, t)
+    x0 = schedule.x0_from_eps(x_t, t, bent(x_t, t))
+    expected = schedule.eps_from_x0(x_t, t, x0.clip(-0.5, 0.25))
+    torch.testing.assert_close(eps, expected, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(schedule.x0_from_eps(x_t, t, eps), x0.clip(-0.5, 0.25), rtol=0, atol=1e-11)
+
+
+@shapes
+@whens
+def test_an_edit_that_changes_nothing_changes_nothing(shape, when):
+    t, x_t = when(), torch.randn(shape, dtype=torch.float64)
+    torch.testing.assert_close(edit_x0(bent, linear(100), lambda x0: x0)(x_t, t), bent(x_t, t), rtol=0, atol=1e-12)
+    torch.testing.assert_close(clamp(bent, linear(100), -1e9, 1e9)(x_t, t), bent(x_t, t), rtol=0, atol=1e-12)
+
+
+@shapes
+def test_one_time_and_a_time_per_row_agree(shape):
+    x_t, guided = torch.randn(shape, dtype=torch.float64), clamp(bent, linear(100))
+    many = guided(x_t, torch.full((28,), 37))
+    torch.testing.assert_close(guided(x_t, 37), many, rtol=0, atol=1e-12)
+
+
+def test_a_wrapper_leaves_its_input_alone_and_passes_the_condition_on():
+    seen = []
+
+    def denoiser(x, t, cond=None):
+        seen.append(cond)
+        return kept
+
+    x, kept, cond = torch.randn(5, 2), torch.randn(5, 2), torch.ones(5, 1)
+    before = x.clone(), kept.clone()
+    for t in (50, torch.full((5,), 50)):
+        clamp(denoiser, linear(100), -0.1, 0.1)(x, t, cond)
+        assert torch.equal(x, before[0]) and torch.equal(kept, before[1]) and seen[-1] is cond
+
+
+@shapes
+def test_wrappers_stack(shape):
+    schedule, x_t = linear(100), torch.randn(shape, dtype=torch.float64)
+    both = edit_x0(clamp(bent, schedule), schedule, lambda x0: x0 / 2)
+    x0 = schedule.x0_from_eps(x_t, 60, bent(x_t, 60)).clip(-1, 1) / 2
+    torch.testing.assert_close(schedule.x0_from_eps(x_t, 60, both(x_t, 60)), x0, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("walk", [lambda d, s, x: ddim(d, s, x, steps=10), lambda d, s, x: ddpm(d, s, x)])
+def test_every_x0_of_a_clamped_walk_is_in_range_and_so_is_its_end(walk, dtype):
+    schedule = linear(100)
+    for step in walk(clamp(bent, schedule), schedule, 3 * torch.randn(20, 2, dtype=dtype)):
+        assert step.x.dtype == dtype and float(step.x0.abs().max()) <= 1 + 1e-4
+    assert float(step.x.abs().max()) <= 1 + 1e-5
+
+
+def test_clamping_saves_the_cosine_schedule_from_exploding():
+    schedule = cosine()
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+
+    def almost(x_t, t, cond=None):  # exact for data at 0, but for an error of 0.01, where x_t was seen in training
+        return x_t.clip(-3, 3) / float(schedule.noise(t)) + 0.01
+
+    assert float(final(ddim(almost, schedule, x, steps=50)).abs().max()) > 10
+    assert float(final(ddim(clamp(almost, schedule), schedule, x, steps=50)).abs().max()) <= 1.0001
+
+
+def test_a_clamped_v_denoiser_still_starts_from_pure_noise():
+    schedule = linear(20).zero_terminal_snr()
+    denoiser, x = Denoiser(MLP(width=8), schedule, "v"), torch.randn(5, 2)
+    first, *_ = ddim(clamp(denoiser, schedule, -0.1, 0.1), schedule, x, steps=10)
+    torch.testing.assert_close(first.x0, denoiser.x0(x, 20).clip(-0.1, 0.1))
+
+
+def test_what_cannot_be_clamped_is_named():
+    with pytest.raises(ValueError, match=r"low = 1, high = -1; expected low < high"):
+        clamp(bent, linear(), 1, -1)
+    with pytest.raises(ValueError, match=r"signal\(100\) = 0: eps cannot tell x_0 there"):
+        clamp(bent, linear(100).zero_terminal_snr())(torch.randn(5, 2), 100)
+    with pytest.raises(ValueError, match=r"t runs from 101 to 101; this schedule has t = 0 ... 100"):
+        clamp(bent, linear(100))(torch.randn(5, 2), 101)
+    with pytest.raises(ValueError, match=r"t is torch.float32"):
+        clamp(bent, linear(100))(torch.randn(5, 2), 37.0)

@@ -1,0 +1,123 @@
+"""Each notebook is stored whole: run from top to bottom, with what it printed, light enough to read on a code host.
+
+nbval compares what is stored and lets pass what is not; so what must be stored is demanded here.
+"""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+FIRST_LIGHT = ("00_start_here", "01_forward_process", "02_noise_schedules", "04_swiss_roll")
+TEXT, PICTURE = "text/plain", ("image/png", "image/jpeg", "image/svg+xml")
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def lines(source):
+    """Lines of code: neither blank nor comment."""
+    return [line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+@pytest.mark.parametrize("name", FIRST_LIGHT)
+def test_the_notebook_exists(name):
+    assert FOLDER / f"{name}.ipynb" in NOTEBOOKS
+
+
+@each
+def test_it_is_a_valid_notebook_for_python_3(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@each
+def test_it_was_run_once_from_top_to_bottom(path):
+    counts = [cell.execution_count for cell in code(path)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each
+def test_what_a_cell_prints_is_stored(path):
+    for cell in code(path):
+        if any("print(" in line for line in lines(cell.source)):
+            assert any(o.output_type == "stream" and o.name == "stdout" for o in cell.outputs), cell.source
+
+
+@each
+def test_no_output_is_an_error(path):
+    assert [o.ename for cell in code(path) for o in cell.outputs if o.output_type == "error"] == []
+
+
+@each
+def test_nothing_of_one_run_is_stored(path):
+    """No widget state, no execution times: they change with each run, and a widget here is alive without them."""
+    notebook = read(path)
+    assert "widgets" not in notebook.metadata
+    assert [c.metadata.execution for c in notebook.cells if "execution" in c.metadata] == []
+
+
+@each
+def test_no_cell_is_skipped_and_each_that_is_not_compared_says_why(path):
+    for cell in code(path):
+        assert "nbval-skip" not in tags(cell) and "NBVAL_SKIP" not in cell.source, cell.source
+        assert "raises-exception" not in tags(cell), cell.source
+        if "nbval-ignore-output" in tags(cell) or "NBVAL_IGNORE_OUTPUT" in cell.source:
+            assert re.search(r"^# not compared: \S", cell.source, re.M), cell.source
+
+
+@each
+def test_each_picture_has_words(path):
+    for cell in read(path).cells:
+        for alt in re.findall(r"!\[([^\]]*)\]", cell.source if cell.cell_type == "markdown" else ""):
+            assert alt.strip(), f"a picture without alt text in: {cell.source}"
+        for tag in re.findall(r"<img\b[^>]*>", cell.source if cell.cell_type == "markdown" else ""):
+            assert re.search(r'\balt="[^"]+"', tag), f"a picture without alt text: {tag}"
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if any(kind in data for kind in PICTURE):
+                words = data.get(TEXT, "")
+                assert words and not re.match(r"<(Figure size|\S+ object|IPython)", words), f"{words!r}: {cell.source}"
+
+
+@each
+def test_it_is_light(path):
+    assert path.stat().st_size < 2 * 2**20
+    sizes = [len(lines(cell.source)) for cell in code(path)]
+    assert sum(sizes) <= 120 and max(sizes, default=0) <= 15
+
+
+def anchors(path):
+    """What JupyterLab makes of the headings: the text with dashes for blanks; and the ids that are written out."""
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^#+ +(.+?) *$", text, re.M)
+    return {h.replace(" ", "-") for h in headings} | set(re.findall(r'\bid="([^"]+)"', text))
+
+
+@each
+def test_its_links_lead_somewhere(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    for link in re.findall(r'\]\(([^)\s]+)\)|\b(?:href|src)="([^"]+)"', text):
+        file, _, anchor = unquote("".join(link)).partition("#")
+        if re.match(r"(https?|attachment|mailto):", file):
+            continue
+        target = path.parent / file if file else path
+        assert target.exists(), f"no {file}"
+        if anchor:
+            assert anchor in anchors(target), f"no #{anchor} in {target.name}"
