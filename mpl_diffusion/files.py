@@ -18,7 +18,8 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str,
 
     path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    blob = save(tensors, {**header, "format": FORMAT, "sha256": _digest(tensors)})
+    header = {**header, "format": FORMAT}
+    blob = save(tensors, {**header, "sha256": _digest(tensors, header)})
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as f:
@@ -42,16 +43,16 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             header = f.metadata() or {}
             tensors = {name: f.get_tensor(name) for name in f.keys()}
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or not a safetensors file ({error}); delete it and make it again") from None
+        raise ValueError(f"{path} is damaged, or no safetensors file ({error}); delete it and make it again") from None
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
-    if header.get("sha256") != _digest(tensors):
+    if header.pop("sha256", None) != _digest(tensors, header):
         raise ValueError(f"{path} is damaged: its contents do not match its checksum; delete it and make it again")
     return tensors, header
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    sha = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    sha = hashlib.sha256(repr(sorted(header.items())).encode())
     for name in sorted(tensors):
         sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         sha.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -16,7 +16,7 @@ def lab(port: int | None = None, browser: bool = True) -> int:
     """Serve the course until Ctrl-C and return the exit code; `port=None` takes 8888 or the next free one.
 
     A browser is opened where there is a screen; the address is printed in any case. The server runs in this very
-    process, so that one signal ends it, and its kernels with it.
+    process: one signal ends it and its kernels, and these inherit the thread setting of the package's front door.
     """
     if not (COURSE / START).is_file():
         return _fail(
@@ -25,7 +25,6 @@ def lab(port: int | None = None, browser: bool = True) -> int:
         )
     if port and (trouble := _trouble(port)):
         return _fail(f"Port {port} cannot be used ({trouble}). Choose another, or leave --port out to find one.")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for the kernels: idle threads must not spin
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # "python3" is this Python, whatever the user has installed
     try:
         from jupyterlab.labapp import LabApp
@@ -36,7 +35,6 @@ def lab(port: int | None = None, browser: bool = True) -> int:
     arguments = [
         f"--ServerApp.ip={HOST}",
         f"--ServerApp.root_dir={COURSE}",
-        f"--ServerApp.default_url=/lab/tree/{START}",
         f"--LabApp.default_url=/lab/tree/{START}",
         f"--IdentityProvider.token={token}",
         "--Application.log_level=ERROR",

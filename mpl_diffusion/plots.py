@@ -17,6 +17,13 @@ from matplotlib.figure import Figure
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
 SECOND = "#E69F00"  # a second data set or schedule beside DATA
+MEANING = {  # names that have the same colour in every figure; what is TRUTH is dashed
+    **dict.fromkeys(("data", "signal", "signal(t)", "photograph", "$p_t$", "x0", "linear"), DATA),
+    **dict.fromkeys(("noise", "noise(t)", "white noise", "eps"), NOISE),
+    **dict.fromkeys(("learned", "cured", "$\\hat x_0$", "v", "cosine"), LEARNED),
+    **dict.fromkeys(("best possible", "exact", "N(0, 1)"), TRUTH),
+    "as it breaks": MISTAKE,
+}
 STYLE = {
     "font.size": 14,
     "axes.labelsize": 14,
@@ -70,7 +77,6 @@ def lines(
     *,
     xlabel: str = "t  (step)",
     ylabel: str = "",
-    dashed: Sequence[str] = (),
     logx: bool = False,
     logy: bool = False,
     ylim=None,
@@ -78,14 +84,18 @@ def lines(
     alt: str = "",
     ax=None,
 ) -> Picture | None:
-    """Curves over a common x, each named at its right end in its own colour; `marks`: name -> (x, y) of a dot."""
+    """Curves over a common x, each named at its right end in its own colour; `marks`: name -> (x, y) of a dot.
+
+    Colours come from `colors` (name -> colour), or from MEANING, or in turn.
+    """
     picture, ax = _one(ax, alt or f"{', '.join(series)} against {xlabel}", 8.4, 4.0)
     with rc_context(STYLE):
-        cycle = iter([DATA, NOISE, LEARNED, SECOND, MISTAKE, "#56B4E9", "#666666"])
+        cycle = iter([SECOND, DATA, LEARNED, NOISE, MISTAKE, "#56B4E9", "#666666"])
+        known = MEANING | (colors or {})
         x, ends = np.asarray(x), []
         for name, y in series.items():
-            y, color = np.asarray(y, dtype=float), (colors or {}).get(name) or next(cycle)
-            ax.plot(x, y, color=color, linestyle="--" if name in dashed else "-")
+            y, color = np.asarray(y, dtype=float), known.get(name) or next(cycle)
+            ax.plot(x, y, color=color, linestyle="--" if color == TRUTH else "-")
             seen = np.flatnonzero(np.isfinite(y) & (y > 0 if logy else True))
             if len(seen):
                 ends.append([name, color, x[seen[-1]], y[seen[-1]]])
@@ -101,12 +111,11 @@ def lines(
 
 
 def points(clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt: str = "", axes=None) -> Picture | None:
-    """Clouds of points (n, 2) side by side, each under its name. `color`: one, or name -> colour."""
+    """Clouds of points (n, 2) side by side, each under its name; those without a MEANING in `color`."""
     picture, axes = _row(axes, len(clouds), alt or f"points in the plane: {', '.join(clouds)}")
     with rc_context(STYLE):
         for ax, (name, x) in zip(axes, clouds.items()):
-            shade = color.get(name, DATA) if isinstance(color, dict) else color
-            ax.scatter(*_np(x).T, s=size, color=shade, alpha=0.6, linewidths=0)
+            ax.scatter(*_np(x).T, s=size, color=MEANING.get(name, color), alpha=0.6, linewidths=0)
             _square(ax, limit, name)
     return picture
 
@@ -144,13 +153,17 @@ def density_paths(times, grid, density, paths=(), *, alt: str = "", color=NOISE,
     return picture
 
 
-def arrows(x_t, x0_hat, behind=None, *, limit: float = 2.6, name: str = "", color=LEARNED, alt: str = "", ax=None):
-    """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them."""
+def arrows(x_t, x0_hat, behind=None, *, limit: float = 2.6, name: str = "learned", alt: str = "", ax=None):
+    """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them.
+
+    Their colour is the MEANING of their name.
+    """
     picture, ax = _one(ax, alt or "arrows from noisy points to the predicted clean points", 5.4, 5.4)
     with rc_context(STYLE):
         if behind is not None:
             ax.scatter(*_np(behind).T, s=2, color=DATA, alpha=0.25, linewidths=0)
         a, b = _np(x_t), _np(x0_hat)
+        color = MEANING.get(name, LEARNED)
         ax.quiver(*a.T, *(b - a).T, color=color, angles="xy", scale_units="xy", scale=1, width=0.004)
         ax.scatter(*a.T, s=9, color=NOISE, linewidths=0)
         _square(ax, limit, name)
@@ -162,7 +175,7 @@ def bars(values: dict, colors: dict | None = None, *, xlabel: str = "", floor: f
     picture, ax = _one(None, alt or f"bars: {', '.join(values)}", 8.4, 0.9 + 0.5 * len(values))
     with rc_context(STYLE):
         names = list(values)[::-1]
-        shades = [(colors or {}).get(name, LEARNED) for name in names]
+        shades = [(MEANING | (colors or {})).get(name, LEARNED) for name in names]
         ax.barh(names, [values[name] for name in names], color=shades, height=0.65)
         if floor is not None:
             ax.axvline(floor, color=TRUTH, linestyle="--")
@@ -218,8 +231,8 @@ def _stack(images) -> np.ndarray:
     if x.ndim == 4:
         x = x.transpose(0, 2, 3, 1)
         x = x[..., 0] if x.shape[-1] == 1 else x
-    if x.ndim not in (3, 4):
-        raise ValueError(f"images have shape {x.shape}; expected (n, H, W), (n, 1, H, W) or (n, 3, H, W)")
+    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[-1] != 3):
+        raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, H, W), (n, 1, H, W) or (n, 3, H, W)")
     return x
 
 

@@ -66,7 +66,7 @@ def ddpm(
     if variance not in ("beta", "beta_tilde"):
         raise ValueError(f"variance = {variance!r}; expected 'beta' or 'beta_tilde'")
     times = visited(process, process.T if steps is None else steps)
-    (_, s), (_, s_next) = rates = _both_ends(process, times)
+    (_, s), (_, s_next) = rates = both_ends(process, times)
     beta = _merged_beta(*rates)
     beta_tilde = beta * (s_next / s) ** 2
     sigma = {"beta": beta, "beta_tilde": beta_tilde}[variance].sqrt()
@@ -93,7 +93,7 @@ def ddim(
     if not 0 <= eta <= 1:
         raise ValueError(f"eta = {eta!r}; expected a number from 0 (deterministic) to 1 (DDPM)")
     times = visited(process, steps)
-    (_, s), (_, s_next) = rates = _both_ends(process, times)
+    (_, s), (_, s_next) = rates = both_ends(process, times)
     sigma = eta * s_next / s * _merged_beta(*rates).sqrt()
     return _walk(denoiser, process, x, times, rates, (s_next**2 - sigma**2).clamp(min=0).sqrt(), sigma, cond, noise)
 
@@ -131,7 +131,7 @@ def noise_source(noise) -> Callable[[Tensor], Tensor]:
     return next_recorded
 
 
-def _both_ends(process: Process, times: Tensor):
+def both_ends(process: Process, times: Tensor):
     """(signal, noise) at the start of each step, and at its end."""
     a, s = process.signal(times).double(), process.noise(times).double()
     return (a[:-1], s[:-1]), (a[1:], s[1:])
@@ -149,28 +149,53 @@ def _walk(denoiser, process, x, times, rates, direction, sigma, cond, noise) -> 
     Where signal = 0, x_t is pure noise and the denoiser tells x0_hat instead: (direction / noise) x_t + signal' x0_hat.
     """
     (a, s), (a_next, _) = rates
-    on_x = torch.where(a == 0, direction / s, a_next / a).tolist()
-    on_told = torch.where(a == 0, a_next, direction - a_next * s / a).tolist()
-    a, s, sigma, times = a.tolist(), s.tolist(), sigma.tolist(), times.tolist()
+    on_x = torch.where(a == 0, direction / s, a_next / a)
+    on_told = torch.where(a == 0, a_next, direction - a_next * s / a)
+    return affine_walk(denoiser, x, times[:-1], times[1:], (a, s), on_x, on_told, sigma, cond, noise)
+
+
+def affine_walk(denoiser, x, times, arrivals, rates, on_x, on_told, sigma, cond, noise) -> Iterator[Step]:
+    """x' = on_x x + on_told told + sigma z, once for each of `times`, where the denoiser is asked; see `ask` for told.
+
+    All tables are (steps,), float64 on the host; rates are signal and noise at `times`.
+    """
+    (a, s), clock = (rate.tolist() for rate in rates), asked_at(times)
+    on_x, on_told, sigma, arrivals = on_x.tolist(), on_told.tolist(), sigma.tolist(), arrivals.tolist()
     z, no_grad = noise_source(noise), torch.no_grad()
-    for i, t in enumerate(times[:-1]):
+    for i, t in enumerate(clock):
         with no_grad:  # not around the whole loop: what the caller does between two steps is the caller's
-            told = _x0_at_no_signal(denoiser, x, t, cond) if a[i] == 0 else denoiser(x, t, cond)
-            if told.shape != x.shape:
-                raise ValueError(f"at t = {t} the denoiser returned {tuple(told.shape)}; expected x's {tuple(x.shape)}")
-            x0 = partial(_x0, x, told, a[i], s[i])
+            told = ask(denoiser, x, t, cond, a[i])
+            x0 = partial(x0_from_told, x, told, a[i], s[i])
             if sigma[i] > 0:
                 x = z(x).mul_(sigma[i]).add_(x, alpha=on_x[i])
             else:
                 x = torch.mul(x, on_x[i])
             x.add_(told, alpha=on_told[i])
-        arrived = i == len(sigma) - 1
-        if arrived and not x.sum(dtype=torch.float32).isfinite():  # a NaN anywhere on the way is still there now
-            raise ValueError("the walk ended in NaN or infinity: the denoiser's answers, or x_T, are not finite")
-        yield Step(times[i + 1], x, x0)
+        if i == len(clock) - 1:
+            refuse_nan(x)
+        yield Step(arrivals[i], x, x0)
 
 
-def _x0(x: Tensor, told: Tensor, signal: float, noise: float) -> Tensor:
+def asked_at(times: Tensor) -> list:
+    """Times as a denoiser is given them: whole numbers, or float64 tensors (torch would round a float to float32)."""
+    return list(times) if times.is_floating_point() else times.tolist()
+
+
+def ask(denoiser: Denoise, x: Tensor, t, cond: Tensor | None, signal: float) -> Tensor:
+    """What the denoiser tells about x at time t, in x's shape: eps, or x0_hat where signal = 0 and eps means nothing."""
+    told = denoiser(x, t, cond) if signal else _x0_at_no_signal(denoiser, x, t, cond)
+    if told.shape != x.shape:
+        raise ValueError(f"at t = {t} the denoiser returned {tuple(told.shape)}; expected x's {tuple(x.shape)}")
+    return told
+
+
+def refuse_nan(x: Tensor) -> None:
+    if not x.sum(dtype=torch.float32).isfinite():  # a NaN anywhere on the way is still there now
+        raise ValueError("the walk ended in NaN or infinity: the denoiser's answers, or x_T, are not finite")
+
+
+def x0_from_told(x: Tensor, told: Tensor, signal: float, noise: float) -> Tensor:
+    """The clean sample that an answer of `ask` implies."""
     return (x - noise * told) / signal if signal else told.clone()
 
 

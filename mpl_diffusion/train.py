@@ -7,9 +7,10 @@ import json
 import math
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class batches:
     def __init__(self, *arrays: Tensor, size: int, seed: int = 0):
         rows = {len(a) for a in arrays}
         if len(rows) != 1 or not 1 <= size <= max(rows):
-            raise ValueError(f"arrays of {sorted(rows)} rows and size = {size}; expected equal rows, and 1 <= size <= rows")
+            raise ValueError(f"arrays of {sorted(rows)} rows, size = {size}; expected equal rows and 1 <= size <= rows")
         for a in arrays:
             if a.is_floating_point() and not torch.isfinite(a).all():
                 raise ValueError(f"{int((~torch.isfinite(a)).sum())} entries of the data are NaN or infinite")
@@ -41,7 +42,8 @@ class batches:
     def __getitem__(self, k: int) -> tuple[Tensor, ...]:
         epoch, i = divmod(k, len(self.arrays[0]) // self.size)
         if epoch != self._epoch:
-            shuffle = torch.Generator().manual_seed((self.seed << 32) + epoch)
+            seed = 1_000_003 * self.seed + epoch  # torch reads only the low 32 bits of it, so no shift by 32
+            shuffle = torch.Generator().manual_seed(seed)
             self._epoch, self._order = epoch, torch.randperm(len(self.arrays[0]), generator=shuffle)
         rows = self._order[i * self.size : (i + 1) * self.size]
         return tuple(a[rows] for a in self.arrays)
@@ -99,10 +101,14 @@ class Trainer:
         loss = self.loss(*batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise ValueError(f"the loss is {value} at step {k}; model and ema are those of step {k - 1}. Lower lr = {self.lr:g}?")
+            raise ValueError(
+                f"the loss is {value} at step {k}; model and ema are those of step {k - 1}. Lower lr = {self.lr:g}?"
+            )
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self._fast, self.clip)
+        norm = nn.utils.clip_grad_norm_(self._fast, self.clip).item()
+        if not math.isfinite(norm):
+            raise ValueError(f"the gradient is {norm} at step {k}; model and ema are those of step {k - 1}")
         self.optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self._slow, self._fast, 1 - (1 - 1 / k) ** (self.gamma + 1))

@@ -321,23 +321,26 @@ def test_two_processes_may_fill_the_cache_at_once(files, server, tmp_path):
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
-    """While one file is rewritten again and again, each reading finds one of the two versions, whole."""
+    """While two writers replace one file again and again, each reading finds one of the two versions, whole."""
     path, versions = tmp_path / "file", [bytes(2**20), b"\1" * 2**20]
     door._keep(versions[0], path)
-    stop = threading.Event()
+    stop, trouble = threading.Event(), []
 
-    def write():
-        while not stop.is_set():
-            for version in versions:
+    def write(version):
+        try:
+            while not stop.is_set():
                 door._keep(version, path)
+        except OSError as error:
+            trouble.append(error)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        assert all(path.read_bytes() in versions for _ in range(100))
-    finally:
-        stop.set()
+    writers = [threading.Thread(target=write, args=[version]) for version in versions]
+    for writer in writers:
+        writer.start()
+    read = [path.read_bytes() for _ in range(100)]
+    stop.set()
+    for writer in writers:
         writer.join()
+    assert all(data in versions for data in read) and trouble == []
 
 
 # --- the stand-in

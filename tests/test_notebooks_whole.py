@@ -10,6 +10,8 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
+from mpl_diffusion import check
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 FIRST_LIGHT = ("00_start_here", "01_forward_process", "02_noise_schedules", "04_swiss_roll")
@@ -100,7 +102,7 @@ def test_each_picture_has_words(path):
 def test_it_is_light(path):
     assert path.stat().st_size < 2 * 2**20
     sizes = [len(lines(cell.source)) for cell in code(path)]
-    assert sum(sizes) <= 120 and max(sizes, default=0) <= 15
+    assert sum(sizes) <= 130 and max(sizes, default=0) <= 15
 
 
 def anchors(path):
@@ -121,3 +123,16 @@ def test_its_links_lead_somewhere(path):
         assert target.exists(), f"no {file}"
         if anchor:
             assert anchor in anchors(target), f"no #{anchor} in {target.name}"
+
+
+@each
+def test_it_has_exercises_with_tested_solutions_three_exam_cards_and_a_bug(path):
+    cells = read(path).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    names = [name for cell in code(path) for name in re.findall(r"^check\.(\w+)\(", cell.source, re.M)]
+    assert 2 <= len(names) <= 4
+    for name in names:
+        assert f"```python\n{check.solution(name).rstrip()}\n```" in text, f"{name}: the folded solution is not the tested one"
+    cards = text.partition("## Three exam cards")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^> \*\*\d\.\*\* .*[?.] <details>", cards, re.M)) == 3
+    assert "<summary>Answer</summary>" in text.partition("## One bug to find")[2]

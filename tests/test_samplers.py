@@ -28,7 +28,8 @@ SCHEDULES = {"linear": linear(60), "cosine": cosine(60), "sigmoid": sigmoid(60)}
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 devices = pytest.mark.parametrize("device", DEVICES)
 schedules = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-strides = pytest.mark.parametrize("times", [list(range(60, -1, -1)), [60, 41, 40, 13, 2, 0], [30, 20, 10]], ids=str)
+STRIDES = {"all": list(range(60, -1, -1)), "uneven": [60, 41, 40, 13, 2, 0], "not from T to 0": [30, 20, 10]}
+strides = pytest.mark.parametrize("times", STRIDES.values(), ids=STRIDES)
 
 
 def bent(x, t, cond=None):
@@ -53,14 +54,14 @@ def scale_of(schedule):
 
 def textbook_ddpm(schedule, x, times, variance, noise):
     """Ho et al. 2020, algorithm 2, with merged betas: one plain line per formula, no sharing with the package."""
-    for t, t_next, z in zip(times[:-1], times[1:], [*noise[: len(times) - 2], None], strict=True):
+    for k, (t, t_next) in enumerate(zip(times[:-1], times[1:], strict=True)):
         bar, bar_next = float(schedule.alpha_bar[t]), float(schedule.alpha_bar[t_next])
         alpha = bar / bar_next
         beta = 1 - alpha
         x = (x - beta / math.sqrt(1 - bar) * bent(x, t)) / math.sqrt(alpha)
         if t_next > 0:
             sigma2 = beta if variance == "beta" else (1 - bar_next) / (1 - bar) * beta
-            x = x + math.sqrt(sigma2) * (z if z is not None else noise[len(times) - 2])
+            x = x + math.sqrt(sigma2) * noise[k]
     return x
 
 
@@ -279,7 +280,8 @@ def test_a_function_that_only_knows_eps_is_told_why_it_cannot_start_from_pure_no
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_walk_repeats_exactly_with_a_seeded_generator_and_with_recorded_noise(shape, dtype, device):
     x, schedule = torch.randn(shape, dtype=dtype, device=device), linear(20)
-    recorded = [torch.randn(shape, dtype=dtype, generator=rng) for rng in [torch.Generator().manual_seed(5)] for _ in range(19)]
+    rng = torch.Generator().manual_seed(5)
+    recorded = [torch.randn(shape, dtype=dtype, generator=rng) for _ in range(19)]
     for walk in (ddpm, lambda *a, **k: ddim(*a, steps=20, eta=0.5, **k)):
         a, b = (final(walk(bent, schedule, x, noise=torch.Generator().manual_seed(5))) for _ in range(2))
         c = final(walk(bent, schedule, x, noise=recorded))
@@ -316,14 +318,18 @@ def test_ddim_without_eta_uses_no_noise_at_all():
 @pytest.mark.parametrize(("given", "message"), [(18, "none is left"), (0, "none is left")])
 def test_recorded_noise_that_runs_out_is_named(given, message):
     x, noise = start((5, 2), 20)
-    with pytest.raises(ValueError, match=rf"recorded noise: {message}; expected one tensor of shape \(5, 2\) per noisy step"):
+    with pytest.raises(
+        ValueError, match=rf"recorded noise: {message}; expected one tensor of shape \(5, 2\) per noisy step"
+    ):
         final(ddpm(bent, linear(20), x, noise=noise[:given]))
     assert final(ddpm(bent, linear(20), x, noise=noise[:19])).isfinite().all()
 
 
 def test_recorded_noise_of_another_shape_is_named():
     x, noise = start((5, 2), 20)
-    with pytest.raises(ValueError, match=r"recorded noise: the next has shape \(1, 2\); expected one tensor of shape \(5, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"recorded noise: the next has shape \(1, 2\); expected one tensor of shape \(5, 2\)"
+    ):
         final(ddpm(bent, linear(20), x, noise=[z[:1] for z in noise]))
 
 
@@ -418,7 +424,10 @@ def test_a_walk_is_lazy_and_can_be_left_early():
         (lambda s, x: ddim(bent, s, x, steps=[21, 5, 0]), r"t runs from 0 to 21; this schedule has t = 0 ... 20"),
         (lambda s, x: ddim(bent, s, x, steps=[20, 5, -1]), r"t runs from -1 to 20"),
         (lambda s, x: ddim(bent, s, x, steps=[20.0, 5.0, 0.0]), r"t is torch.float32; a schedule has whole steps"),
-        (lambda s, x: ddpm(bent, s, x, variance="fixed_small"), r"variance = 'fixed_small'; expected 'beta' or 'beta_tilde'"),
+        (
+            lambda s, x: ddpm(bent, s, x, variance="fixed_small"),
+            r"variance = 'fixed_small'; expected 'beta' or 'beta_tilde'",
+        ),
         (lambda s, x: ddim(bent, s, x, steps=5, eta=1.5), r"eta = 1.5; expected a number from 0"),
         (lambda s, x: ddim(bent, s, x, steps=5, eta=-0.1), r"eta = -0.1; expected"),
         (lambda s, x: ddim(bent, s, x, steps=5, eta=math.nan), r"eta = nan; expected"),
@@ -445,5 +454,7 @@ def test_a_walk_that_ends_in_nan_says_so(sample, bad):
 
     with pytest.raises(ValueError, match="the walk ended in NaN or infinity"):
         final(sample(broken, linear(20), torch.randn(5, 2)))
-    with pytest.raises(ValueError, match="the walk ended in NaN or infinity"):
-        final(sample(clamp(broken, linear(20)) if bad != math.inf else broken, linear(20), torch.randn(5, 2)))
+
+    if math.isnan(bad):  # which a clamp cannot hide
+        with pytest.raises(ValueError, match="the walk ended in NaN or infinity"):
+            final(sample(clamp(broken, linear(20)), linear(20), torch.randn(5, 2)))

@@ -411,6 +411,7 @@ def test_every_widget_passes_strict_nbval_with_and_without_its_stored_view(tmp_p
         "particles: points | 20 points, t = 0 ... 4 (5)",
         "loss over 59 steps",
     ]
+    assert list(outputs[0]) == ["text/plain"], "the bar's view is still there"
     for data in outputs:
         data.pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, tmp_path / "without.ipynb")

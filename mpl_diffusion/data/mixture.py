@@ -78,6 +78,7 @@ class GaussianMixture:
             t = torch.as_tensor(t)
             if t.ndim == 0:
                 return process.eps_from_score(self.at(process, t).score(x_t, cond), t)
+            process.rates(t, x_t)  # refuses times that are not one per row
             eps = torch.empty_like(x_t)
             for one in t.unique():  # each noise level is another mixture
                 rows = t == one
@@ -110,8 +111,8 @@ class GaussianMixture:
         label = (torch.arange(len(self.weight)) if self.label is None else self.label).to(cond.device)
         if cond.ndim != 2 or len(cond) != rows or cond.shape[1] != 1 or cond.max() > label.max() + 1 or cond.min() < 0:
             raise ValueError(
-                f"cond has shape {tuple(cond.shape)} and ids {int(cond.min())} ... {int(cond.max())}; expected ({rows}, 1) "
-                f"and ids 0 ... {int(label.max()) + 1}, where 0 means any and k + 1 means class k"
+                f"cond has shape {tuple(cond.shape)} and ids {int(cond.min())} ... {int(cond.max())}; expected "
+                f"({rows}, 1) and ids 0 ... {int(label.max()) + 1}, where 0 means any and k + 1 means class k"
             )
         return (cond == 0) | (cond == label + 1)
 

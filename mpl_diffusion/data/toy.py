@@ -40,7 +40,7 @@ def roll_scale() -> tuple[Tensor, Tensor]:
 
 def exact_roll(nodes: int = 1500) -> GaussianMixture:
     """The law of `swiss_roll`, as a mixture: the roll is a curve plus Gaussian noise, and the sum over evenly spaced
-    nodes is the midpoint rule for the integral over the curve (error below 1e-6 for 400 nodes and more)."""
+    nodes is the midpoint rule for the integral over the curve (mean squared error of its eps: below 1e-6 for 400)."""
     shift, scale = roll_scale()
     weight = torch.full((nodes,), 1 / nodes, dtype=torch.float64)
     return GaussianMixture(weight, (roll_curve(nodes) - shift) / scale, torch.diag((ROLL_NOISE / scale) ** 2))

@@ -3,64 +3,16 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import traitlets
 
+from .axis import Axis, words
 from .frame import Frame, frame
 from .progress import Progress
-from .scene import Scene, source, words
+from .scene import Scene, source
 
 MOST_FRAMES = 2_000
 MOST_BYTES = 40_000_000
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A name, the values it takes, and the words they are shown with."""
-
-    name: str
-    values: tuple
-    ticks: tuple[str, ...]
-    label: str
-
-    @classmethod
-    def of(cls, name: str, values: Iterable, label: str | None = None) -> "Axis":
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise ValueError(f"the axis {name} needs a list of values, not {values!r}")
-        if hasattr(Explorer, name):
-            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
-        values = tuple(value.item() if hasattr(value, "item") else value for value in values)
-        ticks = tuple(map(words, values))
-        if not values:
-            raise ValueError(f"the axis {name} has no values")
-        if len(set(ticks)) < len(ticks):
-            raise ValueError(f"the axis {name} has values that read the same: {', '.join(ticks)}")
-        return cls(name, values, ticks, label or name)
-
-    @property
-    def numeric(self) -> bool:
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
-
-    @property
-    def buttons(self) -> bool:
-        """Names are chosen, numbers are slid through; so are more names than fit in a row."""
-        return not self.numeric and len(self.values) <= 8
-
-    def index(self, value) -> int:
-        value = value.item() if hasattr(value, "item") else value
-        for k, mine in enumerate(self.values):
-            close = self.numeric and isinstance(value, int | float) and math.isclose(mine, value, rel_tol=1e-6)
-            if mine == value or close:
-                return k
-        few = len(self.values) <= 12
-        allowed = ", ".join(self.ticks) if few else ", ".join(self.ticks[:3]) + f", ..., {self.ticks[-1]}"
-        raise ValueError(f"{self.name} = {value!r} is not on the grid: {allowed}")
-
-    def __str__(self) -> str:
-        if self.numeric and len(self.ticks) > 4:
-            return f"{self.ticks[0]} ... {self.ticks[-1]} ({len(self.ticks)})"
-        return ", ".join(self.ticks)
 
 
 class Explorer(Scene):
@@ -162,6 +114,9 @@ def explore(
     for given, what in ((labels, "labels"), (start or {}, "start")):
         if strangers := set(given) - set(axes):
             raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes)}")
+    for name in axes:
+        if hasattr(Explorer, name):
+            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
     grid = [Axis.of(name, values, labels.get(name)) for name, values in axes.items()]
     at = [axis.index(start[axis.name]) if axis.name in (start or {}) else 0 for axis in grid]
     return Explorer(grid, _render(draw, grid, progress), alt, at)

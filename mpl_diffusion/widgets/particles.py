@@ -8,8 +8,9 @@ import numpy as np
 import traitlets
 from PIL import Image, ImageDraw
 
+from .axis import words
 from .frame import as_png, as_webp
-from .scene import Scene, source, words
+from .scene import Scene, source
 
 MOST_BYTES = 40_000_000
 STATIC = 480  # pixels of the picture for readers without a live view

@@ -16,13 +16,6 @@ def source(*names: str) -> str:
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-def words(value) -> str:
-    """A value as it is shown: 0.30000000000000004 is 0.3, True is yes."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 class Scene(anywidget.AnyWidget):
     """A widget whose whole content travels once, as traits tagged `page`; the rest happens in the browser.
 

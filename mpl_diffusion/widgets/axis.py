@@ -1,0 +1,59 @@
+"""One named axis of a grid of pictures."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A name, the values it takes, and the words they are shown with."""
+
+    name: str
+    values: tuple
+    ticks: tuple[str, ...]
+    label: str
+
+    @classmethod
+    def of(cls, name: str, values: Iterable, label: str | None = None) -> "Axis":
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ValueError(f"the axis {name} needs a list of values, not {values!r}")
+        values = tuple(value.item() if hasattr(value, "item") else value for value in values)
+        ticks = tuple(map(words, values))
+        if not values:
+            raise ValueError(f"the axis {name} has no values")
+        if len(set(ticks)) < len(ticks):
+            raise ValueError(f"the axis {name} has values that read the same: {', '.join(ticks)}")
+        return cls(name, values, ticks, label or name)
+
+    @property
+    def numeric(self) -> bool:
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+    @property
+    def buttons(self) -> bool:
+        """Names are chosen, numbers are slid through; so are more names than fit in a row."""
+        return not self.numeric and len(self.values) <= 8
+
+    def index(self, value) -> int:
+        """Where a value stands; 0.1 + 0.2 stands where 0.3 does."""
+        value = value.item() if hasattr(value, "item") else value
+        numbers = self.numeric and isinstance(value, int | float)
+        for k, mine in enumerate(self.values):
+            if mine == value or (numbers and math.isclose(mine, value, rel_tol=1e-6, abs_tol=1e-9)):
+                return k
+        few = len(self.values) <= 12
+        allowed = ", ".join(self.ticks) if few else ", ".join(self.ticks[:3]) + f", ..., {self.ticks[-1]}"
+        raise ValueError(f"{self.name} = {value!r} is not on the grid: {allowed}")
+
+    def __str__(self) -> str:
+        if self.numeric and len(self.ticks) > 4:
+            return f"{self.ticks[0]} ... {self.ticks[-1]} ({len(self.ticks)})"
+        return ", ".join(self.ticks)
+
+
+def words(value) -> str:
+    """A value as it is shown: 0.30000000000000004 is 0.3, True is yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

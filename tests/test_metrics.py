@@ -1,0 +1,179 @@
+"""Distances: exact answers where there are any, and the right law where there is chance."""
+
+import math
+
+import pytest
+import torch
+
+from mpl_diffusion import (
+    EmpiricalDenoiser,
+    GaussianMixture,
+    energy_distance,
+    linear,
+    loss_at,
+    radial_power,
+    sliced_wasserstein,
+    two_sample_test,
+)
+
+SHAPES = {"points": (300, 2), "images": (60, 1, 8, 8)}
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+
+
+@shapes
+def test_a_shift_moves_every_shadow_by_its_own_length(shape):
+    """W_1(u.x, u.(x + d)) = |u.d|, and its mean over directions in D dimensions is |d| E|u_1|, known in closed form."""
+    x = torch.randn(shape)
+    d = torch.randn(shape[1:])
+    D = d.numel()
+    mean = math.exp(math.lgamma(D / 2) - math.lgamma((D + 1) / 2)) / math.sqrt(math.pi)
+    error = math.sqrt((1 / D - mean**2) / 4000)  # of the mean over 4000 directions: E u_1^2 = 1/D
+    measured = sliced_wasserstein(x, x + d, directions=4000) / float(d.norm())
+    assert abs(measured - mean) < 4 * error
+
+
+def test_a_shift_along_the_line_is_its_length():
+    x = torch.randn(100, 1)
+    assert sliced_wasserstein(x, x + 0.75) == pytest.approx(0.75, rel=1e-6)
+    assert sliced_wasserstein(x, 3 * x) == pytest.approx(float(2 * x.abs().mean()), rel=1e-6)
+
+
+def test_in_one_dimension_it_is_the_mean_distance_of_sorted_values():
+    x, y = torch.rand(100, 1).double(), torch.randn(100, 1).double()
+    expected = sum(abs(a - b) for a, b in zip(sorted(x[:, 0].tolist()), sorted(y[:, 0].tolist()), strict=True)) / 100
+    assert sliced_wasserstein(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+@shapes
+def test_sliced_wasserstein_is_0_for_the_same_sample_in_any_order_and_symmetric(shape):
+    x, y = torch.randn(2, *shape).unbind(0)
+    assert sliced_wasserstein(x, x[torch.randperm(len(x))]) == 0
+    assert (
+        sliced_wasserstein(x, y) == pytest.approx(sliced_wasserstein(y, x), rel=1e-12) and sliced_wasserstein(x, y) > 0
+    )
+    assert sliced_wasserstein(2 * x, 2 * y) == pytest.approx(2 * sliced_wasserstein(x, y), rel=1e-6)
+
+
+def test_samples_of_unequal_sizes_are_compared_by_their_quantiles():
+    x = torch.randn(50, 2)
+    assert sliced_wasserstein(x, x.repeat(3, 1)) == pytest.approx(0, abs=1e-12)
+    assert sliced_wasserstein(x.repeat(3, 1), x) == pytest.approx(0, abs=1e-12)
+    y = torch.randn(2000, 2)
+    assert sliced_wasserstein(y, y[:1000] + 1) == pytest.approx(sliced_wasserstein(y, y + 1), abs=0.1)
+
+
+def test_the_floor_of_two_fresh_samples_falls_with_their_size():
+    small, large = (sliced_wasserstein(*torch.randn(2, n, 2), directions=64) for n in (100, 6400))
+    assert small > 4 * large > 0
+
+
+@shapes
+def test_energy_distance_is_its_formula(shape):
+    x, y = torch.randn(12, *shape[1:]).double(), torch.rand(9, *shape[1:]).double()
+
+    def mean(a, b):
+        return sum(float((p - q).norm()) for p in a for q in b) / (len(a) * len(b))
+
+    assert energy_distance(x, y) == pytest.approx(2 * mean(x, y) - mean(x, x) - mean(y, y), rel=1e-9)
+    assert energy_distance(x, y) == pytest.approx(energy_distance(y, x), rel=1e-12)
+    assert energy_distance(x, x) == pytest.approx(0, abs=1e-12)
+
+
+def test_energy_distance_of_two_normal_laws_is_the_closed_form():
+    """E|N(m, 2)| = 2/sqrt(pi) exp(-m^2/4) + m erf(m/2); equal quantiles of both laws instead of random draws."""
+    n, m = 1000, 1.5
+    q = (torch.arange(n, dtype=torch.float64) + 0.5) / n
+    x = torch.distributions.Normal(torch.tensor(0.0).double(), 1.0).icdf(q)[:, None]
+    between = 2 / math.sqrt(math.pi) * math.exp(-(m**2) / 4) + m * math.erf(m / 2)
+    assert energy_distance(x, x + m) == pytest.approx(2 * between - 4 / math.sqrt(math.pi), rel=2e-3)
+
+
+def test_p_values_are_uniform_when_both_samples_share_their_law():
+    """300 tests with 19 permutations: p is k/20 with equal chance; chi-square over the 20 values."""
+    rng = torch.Generator().manual_seed(0)
+    p = [two_sample_test(*torch.randn(2, 15, 2, generator=rng), permutations=19, seed=k) for k in range(300)]
+    count = torch.tensor([round(20 * v) for v in p]).bincount(minlength=21)
+    assert count[0] == 0 and torch.allclose(torch.tensor(p) * 20, (torch.tensor(p) * 20).round(), atol=1e-4)
+    assert float(((count[1:] - 15.0) ** 2 / 15).sum()) < 43.8  # the 0.999 quantile with 19 degrees of freedom
+
+
+@shapes
+def test_a_shifted_or_a_wider_sample_is_found_out(shape):
+    x, y = torch.randn(2, *shape).unbind(0)
+    for other in (y + 0.5, 1.6 * y, y.abs()):
+        assert two_sample_test(x, other, permutations=200) == pytest.approx(1 / 201)
+    assert two_sample_test(x, y[: len(y) // 2], permutations=200) > 0.01  # unequal sizes
+
+
+def test_loss_at_is_the_mean_square_error_and_the_best_denoiser_has_the_least():
+    schedule, t = linear(), 300
+    data = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 0.25 * torch.eye(2))
+    x0, eps = data.sample(20_000), torch.randn(20_000, 2)
+    a, s = float(schedule.signal(t)), float(schedule.noise(t))
+    assert loss_at(lambda x, t: torch.zeros_like(x), schedule, x0, t, eps) == pytest.approx(float(eps.square().mean()))
+    best = loss_at(data.denoiser(schedule), schedule, x0, t, eps)
+    assert best == pytest.approx(a**2 * 0.25 / (a**2 * 0.25 + s**2), rel=0.03)  # 1 - noise^2 / variance of x_t
+    for factor in (0.95, 1.05):
+        assert loss_at(lambda x, t, f=factor: f * data.denoiser(schedule)(x, t), schedule, x0, t, eps) > best
+    images = torch.randn(20, 1, 8, 8)
+    assert loss_at(EmpiricalDenoiser(images, schedule), schedule, images, 1, torch.randn_like(images)) < 1e-6
+
+
+@pytest.mark.parametrize("N", [8, 15, 28])
+def test_white_noise_has_its_variance_at_every_frequency(N):
+    power = radial_power(1.7 * torch.randn(4000, N, N))
+    assert power.shape == (N // 2 + 1,) and power.dtype == torch.float64
+    torch.testing.assert_close(power, torch.full_like(power, 1.7**2), rtol=0.08, atol=0)
+
+
+@pytest.mark.parametrize("k", [0, 1, 5, 14])
+@pytest.mark.parametrize("angle", ["across", "down"])
+def test_a_cosine_has_all_its_power_at_its_own_frequency(k, angle):
+    wave = torch.cos(2 * math.pi * k * torch.arange(28) / 28 + 0.3).expand(28, 28)
+    power = radial_power((wave if angle == "across" else wave.T)[None])
+    assert int(power.argmax()) == k and float(power[torch.arange(15) != k].max()) < 1e-9 * float(power[k])
+
+
+def test_power_adds_up_to_the_mean_square_of_the_pixels():
+    """Parseval, ring by ring, for images with nothing beyond the last ring."""
+    frequency = torch.fft.fftfreq(16, 1 / 16)
+    ring = (frequency[:, None] ** 2 + frequency**2).sqrt().round().long()
+    spectrum = torch.fft.fft2(torch.randn(10, 16, 16).double())
+    images = torch.fft.ifft2(spectrum * (ring <= 8)).real
+    count = ring.flatten().bincount()[:9]
+    assert float((radial_power(images) * count).sum()) == pytest.approx(
+        float(images.square().sum((1, 2)).mean()), rel=1e-12
+    )
+
+
+def test_shuffling_pixels_makes_any_image_white():
+    image = torch.linspace(-1, 1, 28).expand(28, 28)
+    shuffled = torch.stack([image.flatten()[torch.randperm(784)].reshape(28, 28) for _ in range(500)])
+    torch.testing.assert_close(radial_power(shuffled)[1:], image.var().double().expand(14), rtol=0.15, atol=0)
+    assert float(radial_power(image[None])[1]) > 20 * float(radial_power(image[None])[10])
+
+
+@pytest.mark.parametrize("distance", [sliced_wasserstein, energy_distance, two_sample_test])
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (
+            torch.zeros(5, 2),
+            torch.zeros(5, 3),
+            r"samples of shape \(5, 2\) and \(5, 3\); expected \(n, ...\) and \(m, ...\)",
+        ),
+        (torch.zeros(5, 2), torch.zeros(1, 2), r"samples of shape \(5, 2\) and \(1, 2\)"),
+        (torch.zeros(0, 2), torch.zeros(5, 2), r"samples of shape \(0, 2\) and \(5, 2\)"),
+        (torch.full((5, 2), math.nan), torch.zeros(5, 2), r"a sample holds NaN or infinity"),
+        (torch.zeros(5, 2), torch.full((5, 2), math.inf), r"a sample holds NaN or infinity"),
+    ],
+)
+def test_samples_that_cannot_be_compared_are_named(distance, x, y, message):
+    with pytest.raises(ValueError, match=message):
+        distance(x, y)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 8, 8), (8, 8), (3, 8, 9)])
+def test_images_that_are_not_squares_are_named(shape):
+    with pytest.raises(ValueError, match=r"images have shape .*; expected squares, \(B, N, N\)"):
+        radial_power(torch.zeros(shape))

@@ -1,0 +1,187 @@
+"""Figures: pictures of the expected size, with their alt text, and values where they belong."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mpl_diffusion import plots
+
+t = np.arange(11)
+x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+PICTURES = {
+    "lines": lambda: plots.lines(
+        t, {"signal": t / 10, "noise": 1 - t / 10}, ylabel="std", alt="two lines", marks={"half": (5, 0.5)}
+    ),
+    "lines, log": lambda: plots.lines(t + 1, {"power": 1.0 / (t + 1)}, logx=True, logy=True, ylim=(0.01, 2), alt="a"),
+    "points": lambda: plots.points({"data": x, "samples": -x}, color=plots.LEARNED, alt="two clouds"),
+    "images": lambda: plots.images(
+        [torch.zeros(4, 1, 8, 8), torch.ones(3, 8, 8)], ["zeros", "ones"], columns=list("abcd"), alt="b"
+    ),
+    "colour images": lambda: plots.images([torch.zeros(4, 3, 8, 8)], alt="c"),
+    "density": lambda: plots.density_paths(t, np.linspace(-2, 2, 20), np.ones((11, 20)), [t / 10], alt="heat map"),
+    "arrows": lambda: plots.arrows(x, 0.5 * x, behind=x, name="t = 5", alt="arrows"),
+    "bars": lambda: plots.bars(
+        {"ours": 1.0, "theirs": 2.0}, {"theirs": plots.NOISE}, xlabel="us", floor=0.5, alt="bars"
+    ),
+    "panels": lambda: plots.panels(2, 6.0, 2.0, alt="empty")[0],
+}
+
+
+def pixels(picture, dpi=90):
+    return np.asarray(Image.open(io.BytesIO(picture.png(dpi))).convert("RGB"))
+
+
+def rgb(color):
+    return np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)])
+
+
+def count(image, color, tolerance=12):
+    return int((np.abs(image.astype(int) - rgb(color)).max(-1) <= tolerance).sum())
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_each_figure_is_a_png_of_its_size_with_its_alt_text_beside_it(name):
+    picture = PICTURES[name]()
+    data, metadata = picture._repr_mimebundle_()
+    image = Image.open(io.BytesIO(data["image/png"]))
+    image.load()
+    width, height = picture.figure.get_size_inches() * 90
+    assert image.format == "PNG" and image.size == (int(width), int(height))
+    assert data["text/plain"] == picture.alt == repr(picture) == metadata["image/png"]["alt"] and picture.alt
+    assert set(data) == {"image/png", "text/plain"}
+
+
+@pytest.mark.parametrize("name", [n for n in PICTURES if n != "panels"])
+def test_each_figure_is_drawn_the_same_every_time(name):
+    assert PICTURES[name]().png() == PICTURES[name]().png()
+
+
+def test_a_figure_without_alt_text_names_what_it_holds():
+    assert "signal" in repr(plots.lines(t, {"signal": t})) and "roll" in repr(plots.points({"roll": x}))
+    assert "digits" in repr(plots.images([torch.zeros(2, 8, 8)], ["digits"])) and "ours" in repr(
+        plots.bars({"ours": 1})
+    )
+
+
+def test_save_writes_the_same_picture_larger(tmp_path):
+    picture = PICTURES["bars"]()
+    picture.save(tmp_path / "bars.png")
+    width, height = picture.figure.get_size_inches()
+    assert Image.open(tmp_path / "bars.png").size == (int(180 * width), int(180 * height))
+
+
+def test_drawing_on_given_axes_returns_no_second_picture():
+    picture, (a, b) = plots.panels(2, alt="a pair")
+    assert plots.lines(t, {"y": t}, ax=a) is None and plots.points({"x": x}, axes=[b]) is None
+    assert plots.arrows(x, x, ax=b) is None and plots.images([torch.zeros(1, 8, 8)], ax=a) is None
+    assert plots.density_paths(t, t, np.ones((11, 11)), ax=a) is None
+    assert picture.png()[:4] == b"\x89PNG"
+
+
+def test_images_stand_in_their_rows_and_columns_with_a_white_gap_and_the_right_shade():
+    """Two rows of one-colour images: what `imshow` is given, and what the PNG shows."""
+    levels = torch.tensor([[-1.0, 0.0, 1.0], [0.5, -0.5, -3.0]])  # -3 is clipped to black
+    rows = [row[:, None, None, None].expand(3, 1, 4, 4) for row in levels]
+    picture = plots.images(rows)
+    sheet = np.asarray(picture.figure.axes[0].images[0].get_array())
+    assert sheet.shape == (10, 16)
+    for i in range(2):
+        for j in range(3):
+            block = sheet[6 * i : 6 * i + 4, 6 * j : 6 * j + 4]
+            np.testing.assert_allclose(block, max(0.0, (float(levels[i, j]) + 1) / 2), atol=1e-6)
+    assert (sheet[4:6] == 1).all() and (sheet[:, [4, 5, 10, 11]] == 1).all()
+    image = pixels(picture)
+    box = picture.figure.axes[0].get_window_extent()
+    H = image.shape[0]
+    scale = image.shape[1] / picture.figure.bbox.width
+    for i in range(2):
+        for j in range(3):
+            across, down = box.x0 + box.width * (6 * j + 2) / 16, (box.y1 - box.height * (6 * i + 2) / 10)
+            shade = image[H - int(down * scale), int(across * scale)]
+            assert np.abs(shade.astype(int) - round(255 * max(0.0, (float(levels[i, j]) + 1) / 2))).max() <= 2
+
+
+def test_colour_images_keep_their_channels():
+    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 4, 4)
+    picture = plots.images([red])
+    np.testing.assert_allclose(np.asarray(picture.figure.axes[0].images[0].get_array())[0, 0], [1, 0, 0])
+    assert count(pixels(picture), "#ff0000") > 1000
+
+
+def test_images_can_be_given_on_another_scale():
+    sheet = np.asarray(plots.images([torch.full((1, 2, 2), 0.25)], scale=(0, 1)).figure.axes[0].images[0].get_array())
+    np.testing.assert_allclose(sheet, 0.25)
+
+
+def test_points_lie_where_their_coordinates_say():
+    cloud = torch.tensor([[1.0, 2.0]]).repeat(50, 1)
+    picture = plots.points({"one": cloud}, size=200, limit=2.6, color=plots.DATA)
+    image = pixels(picture)
+    rows, columns = np.nonzero(np.abs(image.astype(int) - rgb(plots.DATA)).max(-1) < 60)
+    ax = picture.figure.axes[0]
+    px, py = ax.transData.transform((1.0, 2.0)) * image.shape[1] / picture.figure.bbox.width
+    assert abs(columns.mean() - px) < 2 and abs((image.shape[0] - rows.mean()) - py) < 2
+
+
+@pytest.mark.parametrize("color", [plots.DATA, plots.NOISE, plots.LEARNED])
+def test_a_curve_has_the_colour_it_was_given(color):
+    here, there = pixels(plots.lines(t, {"y": t}, {"y": color})), pixels(plots.lines(t, {"y": t}, {"y": "#000000"}))
+    assert count(here, color) > 500 > 20 > count(there, color)
+
+
+def test_names_at_the_ends_of_lines_do_not_overlap():
+    names = ["one", "two", "three", "four"]
+    picture = plots.lines(t, {name: t * 0 + 0.001 * k for k, name in enumerate(names)})
+    picture.png()
+    boxes = [text.get_window_extent() for text in picture.figure.axes[0].texts]
+    assert [text.get_text() for text in picture.figure.axes[0].texts] == names
+    for below, above in zip(boxes, boxes[1:], strict=False):
+        assert above.y0 >= below.y1 - 4
+
+
+def test_a_line_with_gaps_and_nothing_but_gaps_can_be_drawn():
+    gaps = np.where(t < 5, t, np.nan)
+    assert plots.lines(t, {"gaps": gaps, "none": t * np.nan}).png()[:4] == b"\x89PNG"
+
+
+def test_type_is_at_least_13_points():
+    picture = PICTURES["lines"]()
+    picture.png()
+    ax = picture.figure.axes[0]
+    texts = [*ax.get_xticklabels(), *ax.get_yticklabels(), ax.xaxis.label, ax.yaxis.label, *ax.texts]
+    assert min(text.get_fontsize() for text in texts if text.get_text()) >= 13
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plots.points({"x": torch.zeros(5, 3)}), r"points have shape \(5, 3\); expected \(n, 2\)"),
+        (lambda: plots.points({"x": torch.zeros(5)}), r"points have shape \(5,\); expected \(n, 2\)"),
+        (lambda: plots.arrows(torch.zeros(5, 2), torch.zeros(2, 5)), r"points have shape \(2, 5\)"),
+        (lambda: plots.images([torch.zeros(8, 8)]), r"images have shape \(8, 8\); expected \(n, H, W\)"),
+        (
+            lambda: plots.images([torch.zeros(2, 2, 8, 8)]),
+            r"images have shape \(2, 2, 8, 8\); expected .*\(n, 3, H, W\)",
+        ),
+    ],
+)
+def test_points_and_images_of_a_wrong_shape_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_nothing_here_imports_pyplot():
+    """pyplot would choose a backend, and costs half a second."""
+    code = (
+        "import sys, torch\n"
+        "from mpl_diffusion import plots\n"
+        "plots.lines([0, 1], {'y': [0, 1]}).png()\n"
+        "plots.points({'x': torch.zeros(5, 2)}).png()\n"
+        "assert 'matplotlib.pyplot' not in sys.modules and 'IPython' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -1,0 +1,315 @@
+"""Training: resumed equals uninterrupted bit for bit, whatever interrupts it; and what the average averages."""
+
+import math
+import os
+import signal
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from mpl_diffusion import MLP, Denoiser, Trainer, batches, linear
+from mpl_diffusion.train import Progress, _gamma
+
+STEPS = 12
+DATA = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+
+
+def fresh(seed=0, **options):
+    """A trainer as a new process would make it: other weights, other random state."""
+    torch.manual_seed(seed)
+    denoiser = Denoiser(MLP(width=8, depth=1), linear(50))
+    return Trainer(denoiser, denoiser.loss, warmup=5, **options)
+
+
+def data():
+    return batches(DATA, size=16, seed=3)
+
+
+def everything(trainer):
+    moments = trainer.optimizer.state_dict()["state"]
+    return {
+        **{f"model.{k}": v.clone() for k, v in trainer.model.state_dict().items()},
+        **{f"ema.{k}": v.clone() for k, v in trainer.ema.state_dict().items()},
+        **{f"adam.{i}.{k}": v.clone() for i, state in moments.items() for k, v in state.items()},
+        "losses": torch.tensor(trainer.losses, dtype=torch.float64),
+        "step": torch.tensor(trainer.step),
+    }
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    assert not [name for name in a if not torch.equal(a[name], b[name])]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    trainer = fresh()
+    progress = list(trainer.run(data(), STEPS))
+    assert progress == [Progress(k + 1, loss) for k, loss in enumerate(trainer.losses)]
+    return everything(trainer)
+
+
+# ----------------------------------------------------------------------------------- stop and go on
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, STEPS])
+def test_resumed_from_a_checkpoint_equals_uninterrupted_bit_for_bit(uninterrupted, tmp_path, stop):
+    first = fresh()
+    for progress in first.run(data(), STEPS):
+        if progress.step == stop:
+            break
+    first.save(tmp_path / "run.safetensors")
+    second = fresh(seed=99)
+    torch.rand(5)
+    second.load(tmp_path / "run.safetensors")
+    same(everything(second), everything(first))
+    assert second.step == stop
+    list(second.run(data(), STEPS))
+    same(everything(second), uninterrupted)
+
+
+def test_a_run_that_is_left_and_entered_again_goes_on_as_if_it_had_never_stopped(uninterrupted):
+    trainer = fresh()
+    for stop in (3, 4, STEPS):
+        for progress in trainer.run(data(), STEPS):
+            if progress.step == stop:
+                break
+    same(everything(trainer), uninterrupted)
+    assert list(trainer.run(data(), STEPS)) == []  # all are done
+
+
+@pytest.mark.parametrize("when", [1, 6])
+def test_ctrl_c_during_a_step_waits_for_it_and_the_run_goes_on_as_if_nothing_happened(uninterrupted, when):
+    trainer = fresh()
+    loss = trainer.loss
+
+    def interrupted(*batch):
+        if trainer.step + 1 == when:
+            os.kill(os.getpid(), signal.SIGINT)
+        return loss(*batch)
+
+    trainer.loss, before = interrupted, signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        list(trainer.run(data(), STEPS))
+    assert trainer.step == when == len(trainer.losses) and signal.getsignal(signal.SIGINT) is before
+    trainer.loss = loss
+    list(trainer.run(data(), STEPS))
+    same(everything(trainer), uninterrupted)
+
+
+def test_ctrl_c_between_two_steps_is_not_held_back():
+    trainer = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        for progress in trainer.run(data(), STEPS):
+            if progress.step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):  # Python delivers it within a few instructions
+                    pass
+    assert trainer.step == 2
+
+
+def test_training_works_in_a_thread_too(uninterrupted):
+    trainer = fresh()
+    thread = threading.Thread(target=lambda: list(trainer.run(data(), STEPS)))
+    thread.start()
+    thread.join()
+    same(everything(trainer), uninterrupted)
+
+
+# ----------------------------------------------------------------------------------- when it goes wrong
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_with_the_weights_of_the_step_before(bad):
+    trainer = fresh()
+    loss = trainer.loss
+    trainer.loss = lambda *batch: loss(*batch) * (bad if trainer.step == 4 else 1)
+    with pytest.raises(
+        ValueError, match=rf"the loss is {bad} at step 5; model and ema are those of step 4. Lower lr = 0.002"
+    ):
+        for progress in trainer.run(data(), STEPS):
+            if progress.step == 4:
+                before = everything(trainer)
+    same(everything(trainer), before)
+
+
+def test_a_gradient_that_is_not_finite_stops_with_the_weights_of_the_step_before():
+    trainer = fresh()
+    loss = trainer.loss
+
+    def with_a_root_of_0(*batch):  # a finite loss, whose slope is not
+        return loss(*batch) + (0 * trainer.model.net.out.bias.sum()).sqrt() if trainer.step == 4 else loss(*batch)
+
+    trainer.loss = with_a_root_of_0
+    with pytest.raises(ValueError, match=r"the gradient is nan at step 5; model and ema are those of step 4"):
+        for _ in trainer.run(data(), STEPS):
+            before = everything(trainer)
+    same(everything(trainer), before)
+
+
+# ----------------------------------------------------------------------------------- learning rate, average
+
+
+def test_lr_warms_up_linearly_and_decays_to_0_along_a_cosine():
+    trainer, rates = fresh(lr=0.01), []
+    for _ in trainer.run(data(), 400):
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+    expected = [0.01 * min(1, (k + 1) / 5) * math.cos(math.pi / 2 * k / 400) ** 2 for k in range(400)]
+    assert rates == pytest.approx(expected, rel=1e-12) and rates[-1] < 1e-6 and max(rates) < 0.01
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+
+def averaging_weights(share, steps):
+    """Feed the average a row of unit impulses: step k's weight in it, for k = 1 ... steps."""
+    model = Counter()
+    model.w = nn.Parameter(torch.zeros(steps, dtype=torch.float64))
+    trainer = Trainer(model, lambda batch: model.w.sum() * 0, lr=1e-12, ema=share)
+    for k in range(steps):
+        with torch.no_grad():
+            model.w.zero_()[k] = 1
+        trainer.update((None,), steps)
+    return trainer.ema.w
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.1, 0.2])
+def test_the_average_weighs_past_steps_by_a_power_and_its_width_is_the_share_asked_for(share):
+    n = 1000
+    w, k = averaging_weights(share, n), torch.arange(1, n + 1, dtype=torch.float64)
+    assert float(w.sum()) == pytest.approx(1, abs=1e-9) and (w >= -1e-15).all()
+    mean = float((w * k).sum())
+    std = math.sqrt(float((w * (k - mean) ** 2).sum()))
+    assert std / n == pytest.approx(share, rel=0.03)
+    gamma = _gamma(share)
+    profile = k**gamma / (k**gamma).sum()
+    assert float((w - profile).abs().sum()) < 0.02
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.25])
+def test_gamma_solves_karras_equation(share):
+    """Karras et al. 2024 give 16.97 for 0.05 and 6.94 for 0.10."""
+    g = _gamma(share)
+    assert (g + 1) / ((g + 2) ** 2 * (g + 3)) == pytest.approx(share**2, rel=1e-9)
+    assert f"{_gamma(0.05):.2f} {_gamma(0.10):.2f}" == "16.97 6.94"
+
+
+def test_after_one_step_the_average_is_the_model_and_never_the_start():
+    trainer = fresh()
+    start = [p.clone() for p in trainer.model.parameters()]
+    next(trainer.run(data(), STEPS))
+    for p, q in zip(trainer.model.parameters(), trainer.ema.parameters(), strict=True):
+        assert torch.equal(p, q)
+        assert p is not q and not q.requires_grad
+    assert any(not torch.equal(p, s) for p, s in zip(trainer.model.parameters(), start, strict=True))
+
+
+def test_training_learns():
+    trainer = fresh(lr=1e-2)
+    x = torch.full((256, 2), 0.8)  # one point: eps can be read off x_t
+    list(trainer.run(batches(x, size=128), 400))
+    assert sum(trainer.losses[-50:]) < 0.25 * sum(trainer.losses[:50])
+
+
+def test_large_gradients_are_clipped():
+    trainer = fresh(clip=0.01)
+    seen = []
+    trainer.optimizer.register_step_pre_hook(
+        lambda *_: seen.append(float(torch.stack([p.grad.norm() for p in trainer.model.parameters()]).norm()))
+    )
+    list(trainer.run(data(), 5))
+    assert seen == pytest.approx([0.01] * 5, rel=1e-3)
+
+
+# ----------------------------------------------------------------------------------- checkpoints of others
+
+
+def test_a_checkpoint_of_another_model_is_refused_and_nothing_changes(tmp_path):
+    path = tmp_path / "other.safetensors"
+    wide = Denoiser(MLP(width=16, depth=1), linear(50))
+    other = Trainer(wide, wide.loss)
+    next(other.run(data(), STEPS))
+    other.save(path)
+    trainer = fresh()
+    next(trainer.run(data(), STEPS))
+    before, state = everything(trainer), torch.get_rng_state()
+    with pytest.raises(
+        ValueError, match=r"other.safetensors holds another model: its parameters have other names or shapes"
+    ):
+        trainer.load(path)
+    same(everything(trainer), before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_damaged_checkpoint_is_refused_and_nothing_changes(tmp_path):
+    path, trainer = tmp_path / "run.safetensors", fresh()
+    next(trainer.run(data(), STEPS))
+    trainer.save(path)
+    next(trainer.run(data(), STEPS))
+    before, whole = everything(trainer), path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:-1], b"", whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"run.safetensors is damaged.*delete it and make it again"):
+            trainer.load(path)
+        same(everything(trainer), before)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        trainer.load(tmp_path / "nowhere")
+
+
+# ----------------------------------------------------------------------------------- batches
+
+
+def test_each_epoch_visits_every_row_once_in_another_order():
+    x = torch.arange(12)
+    some = batches(x, size=4)
+    epochs = [torch.cat([some[3 * e + i][0] for i in range(3)]) for e in range(3)]
+    assert all(torch.equal(e.sort().values, x) for e in epochs)
+    assert not torch.equal(epochs[0], epochs[1]) and not torch.equal(epochs[1], epochs[2])
+
+
+def test_rows_of_several_arrays_stay_together_and_a_rest_is_left_out():
+    x, y = torch.arange(10), torch.arange(10) * 10
+    for k in range(20):
+        a, b = batches(x, y, size=3)[k]
+        assert len(a) == 3 and torch.equal(10 * a, b)
+    assert len(torch.cat([batches(x, size=3)[k][0] for k in range(3)]).unique()) == 9
+
+
+def test_a_batch_is_a_pure_function_of_the_seed_and_its_number():
+    x, order = torch.randn(30, 2), [7, 0, 29, 7, 3, 100, 0]
+    one = batches(x, size=4, seed=1)
+    seen = [one[k][0] for k in order]
+    torch.rand(3)
+    assert all(torch.equal(a, batches(x, size=4, seed=1)[k][0]) for a, k in zip(seen, order, strict=True))
+    assert not torch.equal(seen[0], batches(x, size=4, seed=2)[7][0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: batches(torch.zeros(5, 2), torch.zeros(4), size=2),
+            r"arrays of \[4, 5\] rows, size = 2; expected equal rows",
+        ),
+        (lambda: batches(torch.zeros(5, 2), size=6), r"arrays of \[5\] rows, size = 6; .*1 <= size <= rows"),
+        (lambda: batches(torch.zeros(5, 2), size=0), r"size = 0"),
+        (lambda: batches(size=1), r"arrays of \[\] rows"),
+        (
+            lambda: batches(torch.tensor([[0.0, math.nan], [math.inf, 1]]), size=1),
+            r"2 entries of the data are NaN or infinite",
+        ),
+        (lambda: fresh(lr=0.0), r"lr = 0.0, ema = 0.05; expected lr > 0"),
+        (lambda: fresh(lr=math.nan), r"lr = nan"),
+        (lambda: fresh(ema=0.5), r"ema = 0.5; expected lr > 0, and the share 0 < ema < 0.28"),
+        (lambda: fresh(ema=0), r"ema = 0; expected"),
+        (lambda: list(fresh().run(data(), 0)), r"steps = 0; expected at least 1"),
+    ],
+)
+def test_bad_data_and_settings_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
