@@ -2,9 +2,9 @@
 
     python benchmarks/swiss_roll.py [seconds ...]
 
-Data: scikit-learn's roll (noise 0.5), two coordinates, standardised; linear schedule, T = 1000, t uniform. The measure is
-the excess of the mean eps loss over the Bayes-optimal one, E |eps_hat - eps*|^2 / E |eps - eps*|^2, with eps* exact by
-quadrature (1,500 nodes), on points that no recipe has seen. Beside it, for 5 seeds: the sliced Wasserstein distance of
+Data: scikit-learn's roll (noise 0.5), two coordinates, standardised; linear schedule, T = 1000, t uniform. The measure
+is the excess of the mean eps loss over the Bayes-optimal one, E |eps_hat - eps*|^2 / E |eps - eps*|^2, with eps* exact
+by quadrature (1,500 nodes), on points that no recipe has seen. Beside it, for 5 seeds: the sliced Wasserstein distance of
 5,000 DDIM-100 samples to a fresh data set, over that of two fresh data sets (the floor), and the farthest of 100,000.
 
 Three recipes, each with its authors' network, optimiser, batch and loss, re-written here from their published settings:
@@ -21,12 +21,22 @@ import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn.functional import gelu, mse_loss  # noqa: E402
+import torch
+from torch import nn
+from torch.nn.functional import gelu, mse_loss
 
-from mpl_diffusion import MLP, Denoiser, Trainer, batches, ddim, exact_roll, final, linear  # noqa: E402
-from mpl_diffusion import sliced_wasserstein, swiss_roll  # noqa: E402
+from mpl_diffusion import (
+    MLP,
+    Denoiser,
+    Trainer,
+    batches,
+    ddim,
+    exact_roll,
+    final,
+    linear,
+    sliced_wasserstein,
+    swiss_roll,
+)
 
 schedule, roll = linear(T=1000), swiss_roll(10_000)
 
@@ -195,13 +205,14 @@ def main() -> None:
     exact, _ = sample_quality(exact_roll(400).denoiser(schedule))
     print(f"Bayes-optimal loss {best_loss:.4f}; sliced Wasserstein of two fresh data sets {floor:.4f} (the floor);")
     print(f"the exact denoiser itself, DDIM-100: {exact / floor:.2f} floors\n")
-    print(f"{'recipe':16s} {'seconds':>8s} {'steps':>7s} {'excess loss':>12s} {'distance/floor':>15s} {'farthest':>10s}")
+    print("recipe            seconds   steps  excess loss  distance/floor   farthest")
     for seconds in budgets:
         for recipe in (ours, tiny_diffusion, smalldiffusion):
             denoiser, steps = recipe(seconds)
             distance, far = sample_quality(denoiser)
             over = excess(denoiser, rows, best_loss)
-            print(f"{recipe.__name__:16s} {seconds:8.0f} {steps:7d} {over:11.2%} {distance / floor:15.2f} {far:10.3g}", flush=True)
+            row = f"{recipe.__name__:16s} {seconds:8.0f} {steps:7d} {over:12.2%} {distance / floor:15.2f} {far:10.3g}"
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def radial_power(images: Tensor) -> Tensor:
 
 def _two_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.shape[1:] != y.shape[1:] or len(x) < 2 or len(y) < 2:
-        raise ValueError(f"samples of shape {tuple(x.shape)} and {tuple(y.shape)}; expected (n, ...) and (m, ...), alike")
+        raise ValueError(
+            f"samples of shape {tuple(x.shape)} and {tuple(y.shape)}; expected (n, ...) and (m, ...), alike"
+        )
     x, y = (v.detach().cpu().double().flatten(1) for v in (x, y))
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
         raise ValueError("a sample holds NaN or infinity")

@@ -7,7 +7,7 @@ NOISE, LEARNED, TRUTH (exact, dashed), MISTAKE. Type is at least 13 points at th
 from __future__ import annotations
 
 import io
-from typing import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -62,7 +62,9 @@ class Picture:
         return self.alt
 
 
-def panels(columns: int = 1, width: float = 9.6, height: float = 3.6, alt: str = "", widths=None) -> tuple[Picture, list]:
+def panels(
+    columns: int = 1, width: float = 9.6, height: float = 3.6, alt: str = "", widths=None
+) -> tuple[Picture, list]:
     """An empty picture and its axes, left to right, for the functions below to draw on (`ax=`); inches."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="compressed")
@@ -95,7 +97,8 @@ def lines(
         x, ends = np.asarray(x), []
         for name, y in series.items():
             y, color = np.asarray(y, dtype=float), known.get(name) or next(cycle)
-            ax.plot(x, y, color=color, linestyle="--" if color == TRUTH else "-")
+            truth = color == TRUTH
+            ax.plot(x, y, color=color, linestyle="--" if truth else "-", zorder=3 if truth else 2)
             seen = np.flatnonzero(np.isfinite(y) & (y > 0 if logy else True))
             if len(seen):
                 ends.append([name, color, x[seen[-1]], y[seen[-1]]])
@@ -110,7 +113,9 @@ def lines(
     return picture
 
 
-def points(clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt: str = "", axes=None) -> Picture | None:
+def points(
+    clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt: str = "", axes=None
+) -> Picture | None:
     """Clouds of points (n, 2) side by side, each under its name; those without a MEANING in `color`."""
     picture, axes = _row(axes, len(clouds), alt or f"points in the plane: {', '.join(clouds)}")
     with rc_context(STYLE):
@@ -120,7 +125,9 @@ def points(clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt
     return picture
 
 
-def images(rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] = (), scale=(-1, 1), alt: str = "", ax=None):
+def images(
+    rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] = (), scale=(-1, 1), alt: str = "", ax=None
+):
     """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; rows named at the left."""
     rows = [_stack(r) for r in rows]
     sheet, H, W = _sheet(rows, scale)
@@ -141,7 +148,9 @@ def images(rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] 
     return picture
 
 
-def density_paths(times, grid, density, paths=(), *, alt: str = "", color=NOISE, ax=None) -> Picture | None:
+def density_paths(
+    times, grid, density, paths=(), *, xlabel: str = "t  (step)", alt: str = "", color=NOISE, ax=None
+) -> Picture | None:
     """A 1-D law as it changes: density (len(times), len(grid)) as shades over time, with sample paths upon it."""
     picture, ax = _one(ax, alt or "heat map of the density over time, with sample paths", 9.6, 4.2)
     with rc_context(STYLE):
@@ -149,17 +158,23 @@ def density_paths(times, grid, density, paths=(), *, alt: str = "", color=NOISE,
         ax.pcolormesh(np.asarray(times), np.asarray(grid), shade.T, cmap="Greys", vmax=1.6, rasterized=True)
         for path in paths:
             ax.plot(np.asarray(times), np.asarray(path), color=color, linewidth=1.3, alpha=0.85)
-        ax.set(xlabel="t  (step)", ylabel="$x_t$", ylim=(float(min(grid)), float(max(grid))))
+        ax.set(xlabel=xlabel, ylabel="$x_t$", ylim=(float(min(grid)), float(max(grid))))
     return picture
 
 
-def arrows(x_t, x0_hat, behind=None, *, limit: float = 2.6, name: str = "learned", alt: str = "", ax=None):
+def arrows(
+    x_t, x0_hat, behind=None, *, density=None, limit: float = 2.6, name: str = "learned", alt: str = "", ax=None
+):
     """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them.
 
-    Their colour is the MEANING of their name.
+    density: an (H, W) array over the whole square, row 0 the lowest, as shades. The arrows' colour is the MEANING of their
+    name.
     """
     picture, ax = _one(ax, alt or "arrows from noisy points to the predicted clean points", 5.4, 5.4)
     with rc_context(STYLE):
+        if density is not None:
+            sides = (-limit, limit, -limit, limit)
+            ax.imshow(density, origin="lower", extent=sides, cmap="Greys", vmax=1.6 * float(density.max()))
         if behind is not None:
             ax.scatter(*_np(behind).T, s=2, color=DATA, alpha=0.25, linewidths=0)
         a, b = _np(x_t), _np(x0_hat)

@@ -182,7 +182,7 @@ def asked_at(times: Tensor) -> list:
 
 
 def ask(denoiser: Denoise, x: Tensor, t, cond: Tensor | None, signal: float) -> Tensor:
-    """What the denoiser tells about x at time t, in x's shape: eps, or x0_hat where signal = 0 and eps means nothing."""
+    """What the denoiser tells about x at time t, in x's shape: eps, or x0_hat where signal = 0 and eps is no help."""
     told = denoiser(x, t, cond) if signal else _x0_at_no_signal(denoiser, x, t, cond)
     if told.shape != x.shape:
         raise ValueError(f"at t = {t} the denoiser returned {tuple(told.shape)}; expected x's {tuple(x.shape)}")

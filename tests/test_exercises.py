@@ -9,9 +9,10 @@ import re
 import pytest
 import torch
 
-from mpl_diffusion import cosine, ddim, ddpm, final, linear, table
+from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table, velocity
 from mpl_diffusion.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.exercises.engine import Attempt
+from mpl_diffusion.posterior import bridge
 
 MISTAKES = [
     pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.sentence[:50]}")
@@ -60,7 +61,46 @@ def by_package(name):
     def loss(net, x0, t, eps, alpha_bar):
         return ((net(as_schedule(alpha_bar).diffuse(x0, t, eps), t) - eps) ** 2).mean()
 
+    def posterior_mean(x_t, x0, t, beta):
+        return bridge(table(beta[1:]), x_t, x0, t, t - 1)[0]
+
+    def mean_from_eps(x_t, t, eps, beta):
+        return posterior_mean(x_t, table(beta[1:]).x0_from_eps(x_t, t, eps), t, beta)
+
+    def beta_tilde(beta):
+        ones = torch.ones(1, 1, dtype=torch.float64)
+        rows = [bridge(table(beta[1:]), ones, ones, t, t - 1)[1] for t in range(1, len(beta))]
+        return torch.stack([beta[0], *rows])
+
+    class Frozen(SDE):
+        """An SDE whose rates stand still; the score is -eps / noise_std."""
+
+        def __init__(self, f, g2, noise_std=1.0):
+            super().__init__()
+            for name, value in (("signal", 1.0), ("noise", noise_std), ("f", f), ("g2", g2)):
+                rate = torch.as_tensor(value, dtype=torch.float64)
+                object.__setattr__(self, name, lambda t, rate=rate: rate.expand(torch.as_tensor(t).shape))
+
+    def reverse_drift(x, score, f, g2):
+        step = euler_maruyama(lambda x, t, cond: -score, Frozen(f, g2), x, steps=[1.0, 0.5], noise=[torch.zeros_like(x)])
+        return (x - final(step)) / 0.5
+
+    def flow_velocity(x, eps, f, g2, noise):
+        return velocity(lambda x, t, cond: eps, Frozen(f, g2, noise))(x, 1.0)
+
+    def sde_step(x, k, dt, z, beta):
+        rate = float((len(beta) - 1) * beta[k])
+        sde = VP(beta_min=rate, beta_max=rate)
+        return x + sde.f(0.5) * x * dt + (sde.g2(0.5) * dt).sqrt() * z
+
     return {
+        "score": lambda eps, t, alpha_bar: as_schedule(alpha_bar).score_from_eps(eps, t),
+        "sde_step": sde_step,
+        "reverse_drift": reverse_drift,
+        "flow_velocity": flow_velocity,
+        "posterior_mean": posterior_mean,
+        "mean_from_eps": mean_from_eps,
+        "beta_tilde": beta_tilde,
         "noise_std": lambda alpha_bar_t: (
             rows(alpha_bar_t).noise(range(1, alpha_bar_t.numel() + 1)).view_as(alpha_bar_t)
         ),

@@ -98,5 +98,7 @@ def test_what_cannot_be_clamped_is_named():
         clamp(bent, linear(100).zero_terminal_snr())(torch.randn(5, 2), 100)
     with pytest.raises(ValueError, match=r"t runs from 101 to 101; this schedule has t = 0 ... 100"):
         clamp(bent, linear(100))(torch.randn(5, 2), 101)
+    guided = clamp(bent, linear(100))
+    guided(torch.randn(5, 2), 37)
     with pytest.raises(ValueError, match=r"t is torch.float32"):
-        clamp(bent, linear(100))(torch.randn(5, 2), 37.0)
+        guided(torch.randn(5, 2), 37.0)  # though 37 == 37.0

@@ -13,8 +13,8 @@ HOME = Path(mpl_diffusion.__file__).parent
 FLOORS = (
     {"process", "files", "nets.time", "data.__init__"},
     {"schedules", "ode", "nets.*", "data.mixture", "data.mnist", "data.scenes"},
-    {"denoiser", "sde", "data.toy", "data.empirical"},  # data.toy knows the roll's exact law, a mixture
-    {"samplers", "guidance", "likelihood"},
+    {"denoiser", "sde", "samplers", "posterior", "data.toy", "data.empirical"},  # the roll's exact law is a mixture
+    {"guidance", "solvers", "likelihood", "bound"},
     {"plots", "metrics", "train"},
     {"widgets.*", "exercises.*"},
     {"lab", "doctor", "__main__"},  # tools, which may see every room

@@ -82,8 +82,13 @@ def ask(address, path="", method="GET"):
 
 
 @posix
-def test_the_course_opens_behind_a_token_and_ctrl_c_ends_it_at_once_with_its_kernels(lab, tmp_path):
-    run = lab("--no-browser")
+def test_the_course_opens_on_the_port_asked_for_behind_a_token_and_ctrl_c_ends_it_at_once_with_its_kernels(
+    lab, tmp_path
+):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    run = lab("--no-browser", "--port", str(port))
+    assert run.address.startswith(f"http://127.0.0.1:{port}/")
     page = urllib.request.urlopen(run.address, timeout=20).read().decode()
     assert "JupyterLab" in page and re.search(r'"news": *\{"disabled": *true', page), "news would be fetched"
     assert ask(run.address, "api/contents/notebooks/00_start_here.ipynb")["type"] == "notebook"
@@ -97,7 +102,7 @@ def test_the_course_opens_behind_a_token_and_ctrl_c_ends_it_at_once_with_its_ker
     wait_for(Path(client.connection_file).exists)
     client.load_connection_file()
     client.start_channels()
-    client.wait_for_ready(timeout=60)
+    wait_for(lambda: answers(client))
     said = []
     code = "import os, sys; print(os.environ['OMP_WAIT_POLICY'], sys.executable, os.getpid())"
     client.execute_interactive(code, output_hook=lambda message: said.append(message["content"].get("text", "")))
@@ -111,6 +116,15 @@ def test_the_course_opens_behind_a_token_and_ctrl_c_ends_it_at_once_with_its_ker
     assert time.monotonic() - start < 5
     wait_for(lambda: not psutil.pid_exists(int(pid)))  # no kernel is left behind
     assert "Traceback" not in run.said() and "[y/N]" not in run.said()
+
+
+def answers(client):
+    """Whether the kernel does; on a busy machine its heart may beat late at first, which the client takes for death."""
+    try:
+        client.wait_for_ready(timeout=60)
+    except RuntimeError:
+        return False
+    return True
 
 
 def wait_for(condition):
@@ -152,12 +166,6 @@ def test_ctrl_c_in_a_terminal_asks_nothing(clone, environment):
         os.close(master)
 
 
-def test_a_port_that_is_given_is_used(lab):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
-    assert f"http://127.0.0.1:{port}/" in lab("--no-browser", "--port", str(port)).address
-
-
 def test_a_taken_port_is_an_error_when_it_was_asked_for(clone, environment):
     with socket.create_server(("127.0.0.1", 0)) as s:
         said = refused(clone, environment, "--port", str(s.getsockname()[1]))
@@ -197,7 +205,8 @@ def test_a_browser_is_opened_only_where_there_is_a_screen(lab, tmp_path, screen,
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "eight", "²"])
-def test_a_port_that_is_none_is_refused(capsys, port):
+def test_a_port_that_is_none_is_refused(capsys, monkeypatch, port):
+    monkeypatch.setattr("mpl_diffusion.lab.lab", lambda **_: 0)
     with pytest.raises(SystemExit):
         main(["lab", "--port", port])
     assert "expected a whole number from 1 to 65535" in capsys.readouterr().err

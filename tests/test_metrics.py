@@ -97,6 +97,16 @@ def test_p_values_are_uniform_when_both_samples_share_their_law():
     assert float(((count[1:] - 15.0) ** 2 / 15).sum()) < 43.8  # the 0.999 quantile with 19 degrees of freedom
 
 
+def test_a_p_value_is_the_share_of_shuffles_that_are_as_far_apart_in_energy_distance():
+    both = torch.cat([torch.randn(8, 2), 0.6 + torch.randn(13, 2)]).double()
+    rng, as_far = torch.Generator().manual_seed(5), 1
+    for _ in range(80):
+        first = torch.arange(21)[torch.randperm(21, generator=rng)] < 8  # the rows that are called x this time
+        as_far += energy_distance(both[first], both[~first]) >= energy_distance(both[:8], both[8:])
+    assert 5 < as_far < 70
+    assert two_sample_test(both[:8], both[8:], permutations=80, seed=5) == pytest.approx(as_far / 81)
+
+
 @shapes
 def test_a_shifted_or_a_wider_sample_is_found_out(shape):
     x, y = torch.randn(2, *shape).unbind(0)

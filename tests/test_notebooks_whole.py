@@ -132,7 +132,8 @@ def test_it_has_exercises_with_tested_solutions_three_exam_cards_and_a_bug(path)
     names = [name for cell in code(path) for name in re.findall(r"^check\.(\w+)\(", cell.source, re.M)]
     assert 2 <= len(names) <= 4
     for name in names:
-        assert f"```python\n{check.solution(name).rstrip()}\n```" in text, f"{name}: the folded solution is not the tested one"
+        folded = f"```python\n{check.solution(name).rstrip()}\n```"
+        assert folded in text, f"{name}: the folded solution is not the tested one"
     cards = text.partition("## Three exam cards")[2].partition("\n## ")[0]
     assert len(re.findall(r"^> \*\*\d\.\*\* .*[?.] <details>", cards, re.M)) == 3
     assert "<summary>Answer</summary>" in text.partition("## One bug to find")[2]

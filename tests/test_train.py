@@ -80,8 +80,16 @@ def test_a_run_that_is_left_and_entered_again_goes_on_as_if_it_had_never_stopped
     assert list(trainer.run(data(), STEPS)) == []  # all are done
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, also where the tests run in the background: there a shell has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("when", [1, 6])
-def test_ctrl_c_during_a_step_waits_for_it_and_the_run_goes_on_as_if_nothing_happened(uninterrupted, when):
+def test_ctrl_c_during_a_step_waits_for_it_and_the_run_goes_on_as_if_nothing_happened(uninterrupted, when, ctrl_c):
     trainer = fresh()
     loss = trainer.loss
 
@@ -90,16 +98,16 @@ def test_ctrl_c_during_a_step_waits_for_it_and_the_run_goes_on_as_if_nothing_hap
             os.kill(os.getpid(), signal.SIGINT)
         return loss(*batch)
 
-    trainer.loss, before = interrupted, signal.getsignal(signal.SIGINT)
+    trainer.loss = interrupted
     with pytest.raises(KeyboardInterrupt):
         list(trainer.run(data(), STEPS))
-    assert trainer.step == when == len(trainer.losses) and signal.getsignal(signal.SIGINT) is before
+    assert trainer.step == when == len(trainer.losses) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     trainer.loss = loss
     list(trainer.run(data(), STEPS))
     same(everything(trainer), uninterrupted)
 
 
-def test_ctrl_c_between_two_steps_is_not_held_back():
+def test_ctrl_c_between_two_steps_is_not_held_back(ctrl_c):
     trainer = fresh()
     with pytest.raises(KeyboardInterrupt):
         for progress in trainer.run(data(), STEPS):

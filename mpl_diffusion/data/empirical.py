@@ -26,7 +26,8 @@ class EmpiricalDenoiser:
     def weights(self, x_t: Tensor, t) -> Tensor:
         """How likely each row of the data is to have become x_t, (B, N), float64."""
         if x_t.shape[1:] != self.data.shape[1:]:
-            raise ValueError(f"x_t has rows of shape {tuple(x_t.shape[1:])}; the data's are {tuple(self.data.shape[1:])}")
+            rows, data = tuple(x_t.shape[1:]), tuple(self.data.shape[1:])
+            raise ValueError(f"x_t has rows of shape {rows}; the data's are {data}")
         x = x_t.flatten(1).double()
         a, s = self.process.rates(t, x)
         if (s == 0).any():

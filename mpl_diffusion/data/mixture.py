@@ -68,8 +68,8 @@ class GaussianMixture:
         r, mean, cov = self.responsibility(x, cond), self.mean.to(x), self.cov.to(x)
         if cov.ndim == 2:
             return torch.linalg.solve(cov, (r @ mean - x).T).T
-        pull = torch.cholesky_solve((mean - x[:, None])[..., None], torch.linalg.cholesky(cov)).squeeze(-1)
-        return (r[..., None] * pull).sum(1)
+        pull = (mean[:, None] - x) @ torch.linalg.inv(cov)  # (K, B, D)
+        return torch.einsum("bk,kbd->bd", r, pull)
 
     def denoiser(self, process: Process):
         """The best denoiser there is, E[eps | x_t] = -noise(t) score_t(x_t), as a function of (x_t, t, cond)."""
@@ -98,8 +98,8 @@ class GaussianMixture:
             y, m = (torch.linalg.solve_triangular(scale, p.T, upper=False).T for p in (x, mean))
             square = (y**2).sum(1, keepdim=True) - 2 * y @ m.T + (m**2).sum(1)
         else:
-            away = (x[:, None] - mean)[..., None]
-            square = (torch.linalg.solve_triangular(scale, away, upper=False) ** 2).sum((-2, -1))
+            white = torch.linalg.solve_triangular(scale, torch.eye(D).to(scale), upper=False)
+            square = (((x - mean[:, None]) @ white.mT) ** 2).sum(-1).T
         log_weight = self.weight.to(x).log()
         if cond is not None:
             log_weight = log_weight + self._allowed(cond.to(x.device), len(x)).to(x).log()

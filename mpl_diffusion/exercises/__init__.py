@@ -9,7 +9,7 @@ import inspect
 import textwrap
 from collections.abc import Callable
 
-from . import forward_process, noise_schedules, reverse_steps, start_here, swiss_roll
+from . import forward_process, noise_schedules, reverse_process, reverse_steps, score_sde_ode, start_here, swiss_roll
 from .engine import Case, Exercise, Mistake, Verdict
 from .verdicts import judge
 
@@ -19,7 +19,9 @@ NOTEBOOKS = {
     "00": start_here.EXERCISES,
     "01": forward_process.EXERCISES,
     "02": noise_schedules.EXERCISES,
+    "03": reverse_process.EXERCISES,
     "04": swiss_roll.EXERCISES + reverse_steps.EXERCISES,
+    "05": score_sde_ode.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 

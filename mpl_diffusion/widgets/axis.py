@@ -32,8 +32,8 @@ class Axis:
 
     @property
     def buttons(self) -> bool:
-        """Names are chosen, numbers are slid through; so are more names than fit in a row."""
-        return not self.numeric and len(self.values) <= 8
+        """A few names are chosen from a row, numbers are slid through; so are more names than fit in a row."""
+        return len(self.values) <= (3 if self.numeric else 8)
 
     def index(self, value) -> int:
         """Where a value stands; 0.1 + 0.2 stands where 0.3 does."""

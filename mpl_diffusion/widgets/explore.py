@@ -105,8 +105,8 @@ def explore(
 
     `explore(lambda t, kind: plots.digits_at(t, kind), t=range(0, 1001, 20), kind=["linear", "cosine"])`
 
-    Numbers become sliders, names become buttons; `labels` renames them, `start` says where to begin, `alt` says what
-    is shown. `draw` returns a `Picture`, a Matplotlib figure, PNG bytes or an (H, W[, 3]) array.
+    Numbers become a slider, names (and up to three numbers) a row of buttons; `labels` renames them, `start` says
+    where to begin, `alt` what is shown. `draw` returns a `Picture`, a figure, PNG bytes or an (H, W[, 3]) array.
     """
     labels = labels or {}
     if not axes:

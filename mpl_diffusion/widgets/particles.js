@@ -18,7 +18,7 @@ class Ink {
       const alpha = Math.round(255 * (1 - Math.exp(-amount / 160)));
       return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0; // little-endian RGBA
     });
-    this.dot = stamp(clamp(220 / Math.sqrt(count), 2.2, 8), count > 2000 ? 130 : 320);
+    this.dot = stamp(clamp(190 / Math.sqrt(count), 2.2, 8), count > 2000 ? 130 : 320);
     this.speck = stamp(clamp(90 / Math.sqrt(count), 0.8, 3), 1);
   }
 

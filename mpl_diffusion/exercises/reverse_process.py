@@ -1,0 +1,178 @@
+"""Exercises of notebook 03: the step back when x_0 is known, its variance, and its mean in terms of the noise."""
+
+from .engine import Case, Exercise, Mistake
+from .inputs import Random, table
+
+
+def posterior_mean(x_t, x0, t, beta):
+    alpha, alpha_bar = 1 - beta, (1 - beta).cumprod(0)
+    on_x0 = alpha_bar[t - 1].sqrt() * beta[t] / (1 - alpha_bar[t])
+    on_x_t = alpha[t].sqrt() * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
+    return on_x0 * x0 + on_x_t * x_t
+
+
+def two_points():
+    random = Random()
+    yield Case("points", (table(1, 0)[None], table(0, 1)[None], 2, table(0, 0.2, 0.5)))
+    yield Case("the last step (from t = 1)", (table(1, 0)[None], table(0, 1)[None], 1, table(0, 0.2)))
+    for kind, shape in random.shapes():
+        yield Case(kind, (random.normal(*shape), random.normal(*shape), 30, random.beta()))
+
+
+def with_rates(mean):
+    """A wrong posterior_mean: x_t, x0, and beta_t, alpha_t, alpha_bar_t, alpha_bar_{t-1} -> the mean."""
+
+    def formula(x_t, x0, t, beta):
+        alpha_bar = (1 - beta).cumprod(0)
+        return mean(x_t, x0, beta[t], 1 - beta[t], alpha_bar[t], alpha_bar[t - 1])
+
+    return formula
+
+
+POSTERIOR_MEAN = Exercise(
+    solution=posterior_mean,
+    task="the mean of q(x_{t-1} | x_t, x_0); t is a whole number, beta the table with row 0",
+    praise="on points and images, also in the last step",
+    cases=two_points,
+    mistakes=(
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x_t + a.sqrt() * (1 - ab_1) * x0) / (1 - ab)),
+            "You exchanged the two: which of x_t and x_0 should count for more when the step is small?",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1 * b * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab)),
+            "The root of alpha_bar is missing on x_0: it stands for an amplitude there.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + a * (1 - ab_1) * x_t) / (1 - ab)),
+            "The root of alpha_t is missing on x_t: it stands for an amplitude there.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab)),
+            "On x_0 you take alpha_bar at t. The step arrives at t - 1.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + a.sqrt() * (1 - ab) * x_t) / (1 - ab)),
+            "On x_t you take the noise at t. What was left of it one step earlier?",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: ab_1.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t),
+            "You forgot to divide by the variance of all the noise at t: the two weights do not add up yet.",
+        ),
+    ),
+)
+
+
+def beta_tilde(beta):
+    alpha_bar = (1 - beta).cumprod(0)
+    tilde = beta.clone()
+    tilde[1:] *= (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
+    return tilde
+
+
+def tables():
+    yield Case("a short table", (table(0, 0.2, 0.5),))
+    yield Case("a longer table", (Random().beta(),))
+
+
+def scaled(factor):
+    """A wrong beta_tilde: beta_t times factor(noise variance at t - 1, at t)."""
+
+    def formula(beta):
+        noise = 1 - (1 - beta).cumprod(0)
+        variance = beta.clone()
+        variance[1:] *= factor(noise[:-1], noise[1:])
+        return variance
+
+    return formula
+
+
+BETA_TILDE = Exercise(
+    solution=beta_tilde,
+    task="the table of the variances of q(x_{t-1} | x_t, x_0), T + 1 rows, row 0 is 0",
+    praise="in every row",
+    cases=tables,
+    mistakes=(
+        Mistake(
+            lambda beta: beta.clone(),
+            "That is beta itself, the variance if x_0 were not known. Knowing x_0 makes you more certain.",
+        ),
+        Mistake(
+            lambda beta: beta_tilde(beta).sqrt(),
+            "That is the std. The question asks for the variance.",
+        ),
+        Mistake(
+            scaled(lambda before, now: (before / now).sqrt()),
+            "You scale by a ratio of stds. beta is a variance: scale it by a ratio of variances.",
+        ),
+        Mistake(
+            scaled(lambda before, now: (1 - before) / (1 - now)),
+            "You scale by a ratio of signals, alpha_bar. It is the noise, 1 - alpha_bar, that counts.",
+        ),
+        Mistake(
+            scaled(lambda before, now: 1 - before),
+            "You forgot to divide by the noise at t.",
+        ),
+        Mistake(
+            lambda beta: beta_tilde(beta)[1:],
+            "Row 0 is missing: the table has T + 1 rows, and row 0 is 0.",
+        ),
+    ),
+)
+
+
+def mean_from_eps(x_t, t, eps, beta):
+    alpha_bar = (1 - beta).cumprod(0)
+    return (x_t - beta[t] / (1 - alpha_bar[t]).sqrt() * eps) / (1 - beta[t]).sqrt()
+
+
+def noisy_points():
+    random = Random()
+    yield Case("points", (table(1, 1)[None], 2, table(0, 1)[None], table(0, 0.2, 0.5)))
+    for kind, shape in random.shapes():
+        yield Case(kind, (random.normal(*shape), 30, random.normal(*shape), random.beta()))
+
+
+def with_noise(mean):
+    """A wrong mean_from_eps: x_t, eps, beta_t and the noise variance at t -> the mean."""
+
+    def formula(x_t, t, eps, beta):
+        return mean(x_t, eps, beta[t], 1 - (1 - beta).cumprod(0)[t])
+
+    return formula
+
+
+MEAN_FROM_EPS = Exercise(
+    solution=mean_from_eps,
+    task="the mean of the step from t to t - 1, when eps is all the noise in x_t",
+    praise="on points and images",
+    cases=noisy_points,
+    mistakes=(
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t + b / s2.sqrt() * eps) / (1 - b).sqrt()),
+            "You add the noise once more. A step back takes it away.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b / s2 * eps) / (1 - b).sqrt()),
+            "You divide by a variance. eps is scaled by the std of the noise at t.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: x_t - b / s2.sqrt() * eps),
+            "You forgot to undo the shrinking of this one step.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b / s2.sqrt() * eps) / (1 - b)),
+            "You undo the shrinking by alpha_t. The step shrank by its root.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b.sqrt() * eps) / (1 - b).sqrt()),
+            "You take eps for the noise of step t alone. It is the total noise, and a step takes a share of it.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - s2.sqrt() * eps) / (1 - b).sqrt()),
+            "You take all the noise away at once. One step back takes only a share of it.",
+        ),
+    ),
+)
+
+EXERCISES = (POSTERIOR_MEAN, BETA_TILDE, MEAN_FROM_EPS)

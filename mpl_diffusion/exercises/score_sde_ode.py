@@ -1,0 +1,261 @@
+"""Exercises of notebook 05: the score, the factor T, and the drifts of the reverse SDE and of the ODE."""
+
+from .engine import Case, Exercise, Mistake
+from .inputs import Random, per_row, table
+
+
+def score(eps, t, alpha_bar):
+    variance = 1 - alpha_bar[t]
+    return -eps / variance.sqrt().reshape(-1, *[1] * (eps.ndim - 1))
+
+
+def scores():
+    for kind, (_, t, eps, alpha_bar) in Random().jumps():
+        yield Case(kind, (eps, t, alpha_bar))
+
+
+def with_score(formula):
+    """A wrong score: eps and alpha_bar_t, one number per row of eps."""
+    return lambda eps, t, alpha_bar: formula(eps, per_row(alpha_bar[t], eps))
+
+
+SCORE = Exercise(
+    solution=score,
+    task="the score of the noised density, grad log p_t, that the noise eps implies",
+    praise="on points and images, for one t and a batch of them",
+    cases=scores,
+    mistakes=(
+        Mistake(
+            with_score(lambda eps, a: eps / (1 - a).sqrt()),
+            "Right but for the sign: the score points towards the data, and eps points away from them.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps / (1 - a)),
+            "You divide by the variance of the noise. Divide by its std.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: eps / (1 - a)),
+            "You divide by the variance of the noise and not by its std, and the score points the other way.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps),
+            "The direction is right, the length is not: eps has length about 1 at all times, the score is long where "
+            "there is little noise.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps * (1 - a).sqrt()),
+            "You multiply by the std of the noise. That is the way back, from the score to eps.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps / a.sqrt()),
+            "You divide by the signal. What counts here is the std of the noise.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps / (1 - a.sqrt())),
+            "The std of the noise is not 1 minus the signal: their *squares* add up to 1.",
+        ),
+        Mistake(
+            lambda eps, t, alpha_bar: -eps / (1 - alpha_bar[t]).sqrt(),
+            "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
+            "eps, sometimes without a word: reshape it, so that it has one number per row of eps.",
+        ),
+    ),
+)
+
+
+def sde_step(x, k, dt, z, beta):
+    T = len(beta) - 1
+    rate = T * beta[k]
+    return x - 0.5 * rate * x * dt + (rate * dt).sqrt() * z
+
+
+def sde_steps():
+    random = Random()
+    example = table(2, 2)[None], 1, 0.5, table(0, 1)[None], table(0, 0.32, 0.5)
+    yield Case("points", example)
+    for kind, shape in random.shapes():
+        yield Case(kind, (random.normal(*shape), random.time(), 0.01, random.normal(*shape), random.beta()))
+
+
+def with_rate(formula):
+    """A wrong sde_step: x, the right rate, dt, z -> the next x."""
+    return lambda x, k, dt, z, beta: formula(x, (len(beta) - 1) * beta[k], dt, z)
+
+
+SDE_STEP = Exercise(
+    solution=sde_step,
+    task="x after one Euler-Maruyama step of length dt of the forward SDE; z is standard normal",
+    praise="on points and images, with the factor T",
+    cases=sde_steps,
+    mistakes=(
+        Mistake(
+            lambda x, k, dt, z, beta: x - 0.5 * beta[k] * x * dt + (beta[k] * dt).sqrt() * z,
+            "You use beta_k, what comes in within *one* of T steps, as a rate per unit of time. With it almost no "
+            "noise arrives: what is the rate when the whole walk takes one unit?",
+        ),
+        Mistake(
+            lambda x, k, dt, z, beta: (1 - beta[k]).sqrt() * x + beta[k].sqrt() * z,
+            "That is DDPM's own step, which always goes from k - 1 to k. How far you go now is up to dt.",
+        ),
+        Mistake(
+            lambda x, k, dt, z, beta: sde_step(x, k, dt * len(beta) / (len(beta) - 1), z, beta),
+            "The table has T + 1 rows, for row 0 is the clean data. T is one less than its length.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * dt * z),
+            "Your noise shrinks like dt. Variances add up over time, so the *variance* of a step is proportional to dt.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * z),
+            "Your noise is the same for every dt. A step half as long brings half the variance.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate * dt * z),
+            "You multiply z by a variance. A factor on noise is a std.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - rate * x * dt + (rate * dt).sqrt() * z),
+            "Your drift is twice too strong: half the rate on x keeps the variance of standardised data at 1.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x + 0.5 * rate * x * dt + (rate * dt).sqrt() * z),
+            "Your drift pushes away from the origin, and x explodes. Forward in time x shrinks.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x + (rate * dt).sqrt() * z),
+            "You forgot the drift: x must shrink while noise comes in.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt),
+            "You forgot the noise: only the drift is there.",
+        ),
+    ),
+)
+
+
+def reverse_drift(x, score, f, g2):
+    return f * x - g2 * score
+
+
+def flow_velocity(x, eps, f, g2, noise):
+    return f * x + 0.5 * g2 / noise * eps
+
+
+def drifts():
+    random = Random()
+    yield Case("points", (table(1, 2)[None], table(1, 0)[None], table(-2).squeeze(), table(4).squeeze()))
+    for kind, shape in random.shapes():
+        yield Case(kind, (random.normal(*shape), random.normal(*shape), *rates(random)))
+
+
+def velocities():
+    random = Random()
+    numbers = (table(v).squeeze() for v in (-2, 4, 0.8))
+    yield Case("points", (table(1, 2)[None], table(1, 0)[None], *numbers))
+    for kind, shape in random.shapes():
+        noise = random.uniform(0.2, 0.9, 1).squeeze()
+        yield Case(kind, (random.normal(*shape), random.normal(*shape), *rates(random), noise))
+
+
+def rates(random):
+    """f < 0 and g^2 > 0, each one number; not tied to each other as VP's are, so that none stands for the other."""
+    return random.uniform(-9, -2, 1).squeeze(), random.uniform(3, 19, 1).squeeze()
+
+
+REVERSE_DRIFT = Exercise(
+    solution=reverse_drift,
+    task="what multiplies dt in the reverse SDE, from x, the score at x, and the numbers f(t) and g(t)^2",
+    praise="on points and images",
+    cases=drifts,
+    mistakes=(
+        Mistake(
+            lambda x, score, f, g2: f * x - 0.5 * g2 * score,
+            "With half of g^2 that is the drift of the ODE, which adds no noise. The SDE's noise has to be paid for "
+            "with a stronger pull.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: f * x + g2 * score,
+            "Mind the sign of the score. Here dt is negative: the step has to end up *along* the score.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: -f * x + g2 * score,
+            "You have turned the time around in the drift. It turns by itself, for dt is negative on the way back.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: -f * x - g2 * score,
+            "Mind the sign of f x: it stays as it was in the forward SDE, for the negative dt turns it around.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: f - g2 * score,
+            "f is a number here: the forward drift is f times x.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: f * x - g2**2 * score,
+            "g2 is g^2 already: do not square it again.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: f * x - g2.sqrt() * score,
+            "The score is multiplied by a variance rate, g^2. You took its root.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: f * x,
+            "That is the forward drift alone. Going back you have to know where the data are: the score is missing.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: -g2 * score,
+            "You forgot the forward drift f x: the shrinking has to be undone too.",
+        ),
+    ),
+)
+
+FLOW_VELOCITY = Exercise(
+    solution=flow_velocity,
+    task="dx/dt of the probability flow ODE, from x, eps at x, and the numbers f(t), g(t)^2 and noise(t), a std",
+    praise="on points and images",
+    cases=velocities,
+    mistakes=(
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x + g2 / noise * eps,
+            "Without the factor 1/2 that is the drift of the reverse SDE. The ODE adds no noise, so it needs half of "
+            "the pull.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x - 0.5 * g2 / noise * eps,
+            "Mind the sign: one minus stands before the score, and a second one between the score and eps.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x - g2 / noise * eps,
+            "Two things: the ODE needs half of g^2, and a minus times a minus is missing between the score and eps.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x - 0.5 * g2 * eps,
+            "You took eps for the score. The score is minus eps, divided by the std of the noise.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 * eps,
+            "From eps to the score there is one division more.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 / noise**2 * eps,
+            "You divide by the variance of the noise. Divide by its std.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 / noise.sqrt() * eps,
+            "noise is a std already: take no root of it.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 * noise * eps,
+            "You multiply by the std of the noise. From eps to the score one divides by it.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: -f * x - 0.5 * g2 / noise * eps,
+            "You have turned the time around. The velocity is dx/dt with t rising; who walks back takes dt negative.",
+        ),
+        Mistake(
+            lambda x, eps, f, g2, noise: 0.5 * g2 / noise * eps,
+            "You forgot the drift f x, which the ODE shares with the SDE.",
+        ),
+    ),
+)
+
+EXERCISES = (SCORE, SDE_STEP, REVERSE_DRIFT, FLOW_VELOCITY)
