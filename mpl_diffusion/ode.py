@@ -74,8 +74,8 @@ def adaptive(tolerance: float = 1e-6) -> Solver:
 
     `error` is the difference of the orders 5 and 4, and the next step's size is 0.9 (allowed / error)^(1/5) of this
     one's, within a factor of 5 (Hairer, Norsett & Wanner 1993, eq. II.4.13). All rows of x share their steps. The
-    tolerance is per step, not for the end. float32 carries none below about 1e-6: a ValueError if the steps shrink to
-    nothing, or if the velocity is NaN or infinite.
+    tolerance is per step, not for the end; below about 1e-6 it needs float64. A ValueError if the steps shrink to
+    nothing, at a pole or where the velocity is NaN.
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance = {tolerance!r}; expected a number > 0")
@@ -95,7 +95,7 @@ def adaptive(tolerance: float = 1e-6) -> Solver:
             finite = ratio < float("inf")  # False for NaN
             h *= min(5.0, max(0.2, 0.9 * max(ratio, 1e-9) ** -0.2)) if finite else 0.2
             if abs(h) < smallest:
-                why = f"tolerance {tolerance:g} cannot be met in {x.dtype}" if finite else "dx/dt is NaN or infinite"
+                why = f"tolerance {tolerance:g} cannot be met" if finite else "dx/dt is NaN or infinite"
                 raise ValueError(f"near t = {t:g} the step shrank to {abs(h):.0e}: {why} there")
         return x
 

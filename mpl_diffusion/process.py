@@ -9,6 +9,8 @@ equations, points (B, D) and images (B, C, H, W).
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -87,6 +89,11 @@ class Process:
         x = torch.randn(*shape, generator=generator, dtype=dtype, device=device)
         signal, noise = self.rates(self.T, x)
         return (signal**2 + noise**2).sqrt() * x
+
+
+def is_whole(n) -> bool:
+    """A whole number, of Python or NumPy, and not a truth value."""
+    return isinstance(n, Integral) and not isinstance(n, bool)
 
 
 def same_shape(**tensors: Tensor) -> None:

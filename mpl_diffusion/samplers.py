@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -100,13 +101,13 @@ def ddim(
 
 def visited(process: Process, steps: int | Sequence) -> Tensor:
     """The times of a walk: `process.times(steps)` for a number, or a given list after a check that it goes down."""
-    if isinstance(steps, int):
+    if isinstance(steps, Integral):
         return process.times(steps)
     times = torch.as_tensor(steps, device="cpu")
     if times.ndim != 1 or len(times) < 2 or not (times[:-1] > times[1:]).all():
         raise ValueError(f"times = {times.tolist()}; expected at least two, each smaller than the one before")
     process.signal(times)  # refuses times outside the process
-    return times
+    return torch.as_tensor(steps, dtype=torch.float64, device="cpu") if times.is_floating_point() else times
 
 
 def noise_source(noise) -> Callable[[Tensor], Tensor]:
@@ -161,7 +162,7 @@ def affine_walk(denoiser, x, times, arrivals, rates, on_x, on_told, sigma, cond,
     """
     (a, s), clock = (rate.tolist() for rate in rates), asked_at(times)
     on_x, on_told, sigma, arrivals = on_x.tolist(), on_told.tolist(), sigma.tolist(), arrivals.tolist()
-    z, no_grad = noise_source(noise), torch.no_grad()
+    x, z, no_grad = x.detach(), noise_source(noise), torch.no_grad()
     for i, t in enumerate(clock):
         with no_grad:  # not around the whole loop: what the caller does between two steps is the caller's
             told = ask(denoiser, x, t, cond, a[i])

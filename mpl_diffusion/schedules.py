@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .process import Process
+from .process import Process, is_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,7 @@ class Schedule(Process):
 
     def times(self, steps: int) -> Tensor:
         """T = t_0 > t_1 > ... > t_steps = 0, evenly spaced: times(50) of T = 1000 is 1000, 980, ..., 20, 0."""
-        whole = isinstance(steps, int) and not isinstance(steps, bool)
-        if not whole or not 1 <= steps <= self.T:
+        if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps = {steps!r}; expected a whole number from 1 to T = {self.T}")
         return torch.linspace(self.T, 0, steps + 1, dtype=torch.float64).round().long()
 
@@ -90,6 +89,10 @@ class Schedule(Process):
     def zero_terminal_snr(self) -> Schedule:
         """The same schedule, shifted and scaled so that signal(T) = 0 and signal(1) stays (Lin et al. 2024, alg. 1)."""
         s = self.alpha_bar.sqrt()
+        if not s[1] > s[-1]:
+            raise ValueError(
+                f"signal(1) = signal(T) = {s[1]:g} (T = {self.T}); there is nothing between them to stretch"
+            )
         s = torch.cat([s[:1], (s[1:] - s[-1]) * s[1] / (s[1] - s[-1])])
         return from_alpha_bar(s**2, name=f"{self.name}, zero terminal SNR")
 
@@ -136,6 +139,6 @@ def sigmoid(
 
 
 def steps_of(T: int) -> int:
-    if not isinstance(T, int) or T < 1:
+    if not is_whole(T) or T < 1:
         raise ValueError(f"T = {T!r}; expected a whole number of steps, at least 1")
-    return T
+    return int(T)

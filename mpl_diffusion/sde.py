@@ -159,9 +159,9 @@ class VE(SDE):
 class ScheduleVP(VariancePreserving):
     """A schedule read in continuous time, equal to its table at every t = k / T.
 
-    Between two rows log alpha_bar is the monotone cubic of Fritsch & Butland 1984, so that beta(t) is continuous and
-    never negative: solvers of high order need that. Over step k it averages -T log(1 - beta_k), a little more than
-    T beta_k. A network trained on the schedule is read in continuous time as well:
+    Between two rows log alpha_bar is a monotone cubic (Fritsch & Carlson 1980), so that beta(t) is continuous and never
+    negative: solvers of high order need that. Over step k it averages -T log(1 - beta_k), a little more than T beta_k.
+    A network trained on the schedule is read in continuous time as well:
     `Denoiser(trained.net, ScheduleVP(schedule), trained.predicts)`, for it sees time on the scale 0 ... 1000 in both.
     t_min is 1 / T, the least noise that such a network has seen.
     """
@@ -177,8 +177,8 @@ class ScheduleVP(VariancePreserving):
         if not rows.isfinite().all():
             raise ValueError(f"{self.schedule} ends with signal = 0: no finite rate brings x there in continuous time")
         rise = rows.diff()  # of each step; all <= 0
-        slope = 2 * rise[:-1] * rise[1:] / (rise[:-1] + rise[1:]).clamp(max=-1e-300)  # harmonic means: no overshoot
-        first, last = (2 * rise[0] - slope[0], 2 * rise[-1] - slope[-1]) if len(slope) else (rise[0], rise[0])
+        slope = torch.maximum((rise[:-1] + rise[1:]) / 2, 3 * torch.maximum(rise[:-1], rise[1:]))  # <= 0 all the way
+        first, last = (2 * rise[[0, -1]] - slope[[0, -1]]).clamp(max=0) if len(slope) else rise[[0, 0]]
         d, d_next = torch.cat([first[None], slope]), torch.cat([slope, last[None]])
         cubic = torch.stack([rows[:-1], d, 3 * rise - 2 * d - d_next, d + d_next - 2 * rise])
         object.__setattr__(self, "_cubic", cubic)  # (4, T): its coefficients in each step

@@ -116,8 +116,8 @@ def langevin(
         x <- x + step/2 score_t(x) + sqrt(step) z,      step = size noise(t)^2
 
     levels: how many, or their times; a single time is plain Langevin dynamics in the landscape p_t, which does not
-    leave a mode for a far one. A level without noise, or without signal, is left out: there is nothing to climb. It settles
-    in p_t, but for a factor of at most 1 / (1 - size/4) on a variance.
+    leave a mode for a far one. A level without noise, or without signal, is left out: there is nothing to climb. It
+    settles in p_t, but for a factor of at most 1 / (1 - size/4) on a variance.
     """
     if not (isinstance(repeats, int) and repeats >= 1 and 0 < size < 4):
         raise ValueError(f"repeats = {repeats!r}, size = {size!r}; expected a whole number from 1, and 0 < size < 4")

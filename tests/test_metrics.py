@@ -58,6 +58,8 @@ def test_samples_of_unequal_sizes_are_compared_by_their_quantiles():
     x = torch.randn(50, 2)
     assert sliced_wasserstein(x, x.repeat(3, 1)) == pytest.approx(0, abs=1e-12)
     assert sliced_wasserstein(x.repeat(3, 1), x) == pytest.approx(0, abs=1e-12)
+    line = x[:, :1]  # in one dimension, stretching moves each quantile by twice its size
+    assert sliced_wasserstein(line, 3 * line.repeat(3, 1)) == pytest.approx(float(2 * line.abs().mean()), rel=1e-6)
     y = torch.randn(2000, 2)
     assert sliced_wasserstein(y, y[:1000] + 1) == pytest.approx(sliced_wasserstein(y, y + 1), abs=0.1)
 

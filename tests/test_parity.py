@@ -8,12 +8,11 @@ anew. Their tables are float32. For comparisons to 1e-10 they are given the same
 compared to what float32 allows: near t = 1 they know 1 - alpha_bar only to three digits or so.
 """
 
+import diffusers  # the test extra brings it; without it parity is not tested, and that must show
 import pytest
 import torch
 
 from mpl_diffusion import Denoiser, clamp, cosine, ddim, ddpm, final, linear, table
-
-diffusers = pytest.importorskip("diffusers")
 
 SHAPES = {"points": (5, 2), "images": (2, 1, 8, 8)}
 NAMES = {"linear": linear(), "squaredcos_cap_v2": cosine()}

@@ -106,10 +106,12 @@ def test_images_stand_in_their_rows_and_columns_with_a_white_gap_and_the_right_s
             assert np.abs(shade.astype(int) - round(255 * max(0.0, (float(levels[i, j]) + 1) / 2))).max() <= 2
 
 
-def test_colour_images_keep_their_channels():
-    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 4, 4)
-    picture = plots.images([red])
-    np.testing.assert_allclose(np.asarray(picture.figure.axes[0].images[0].get_array())[0, 0], [1, 0, 0])
+def test_colour_images_keep_their_channels_rows_and_columns():
+    red_above = torch.full((1, 3, 4, 6), -1.0)
+    red_above[:, 0, :2] = 1
+    picture = plots.images([red_above])
+    sheet = np.asarray(picture.figure.axes[0].images[0].get_array())
+    np.testing.assert_allclose(sheet, (red_above[0].permute(1, 2, 0).numpy() + 1) / 2)
     assert count(pixels(picture), "#ff0000") > 1000
 
 

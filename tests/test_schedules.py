@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -205,3 +206,14 @@ def test_a_schedule_cannot_be_changed_and_prints_what_is_left_at_T():
     s = table(given)
     given[0] = 0.9
     assert float(s.beta[1]) == pytest.approx(0.1)
+
+
+def test_numpy_s_whole_numbers_count_and_truth_values_do_not():
+    assert torch.equal(linear(np.int64(10)).times(np.int32(5)), linear(10).times(5))
+    with pytest.raises(ValueError, match="T = True; expected a whole number"):
+        linear(True)
+
+
+def test_one_step_cannot_be_stretched_to_zero_terminal_snr():
+    with pytest.raises(ValueError, match="nothing between them to stretch"):
+        linear(1).zero_terminal_snr()

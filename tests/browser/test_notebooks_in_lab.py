@@ -21,6 +21,7 @@ def test_all_cells_run_and_every_widget_moves(lab, folder, path):
         cells = lab.run_all()
         assert [f"cell {cell.index}: {error}" for cell in cells for error in cell.errors] == []
         lab.page.wait_for_timeout(1000)  # the last widgets draw themselves
+        assert lab.widgets(), "no widget is to be seen"
         still = [k for k, widget in enumerate(lab.widgets()) if not moves(widget)]
         if screenshots := os.environ.get("MPLD_SCREENSHOTS"):
             shoot(lab.page, Path(screenshots), path.stem)
