@@ -134,6 +134,8 @@ def _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise)
             x_t = process.diffuse(x0, t, z(x0))
             signal = float(process.signal(t))
             x0_hat = x0_from_told(x_t, ask(denoiser, x_t, asked[i], cond, signal), signal, float(process.noise(t)))
+            if not x0_hat.isfinite().all():
+                raise ValueError(f"at t = {labels[i]} the denoiser's answer is NaN or infinite")
             mean, _ = bridge(process, x_t, x0_hat, t, s)
             if i == len(sigma2) - 1:
                 nats = -decoder(x0, mean, sigma2[i].sqrt().to(x0))

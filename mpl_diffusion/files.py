@@ -1,9 +1,10 @@
-"""Tensors on disk: safetensors files that are written whole or not at all, and that notice when they are damaged."""
+"""Files that are written whole or not at all; tensors in safetensors files that notice when they are damaged."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from pathlib import Path
 
 import torch
@@ -12,15 +13,9 @@ from torch import Tensor
 FORMAT = "mpl_diffusion 1"
 
 
-def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write tensors and a header of strings; a crash on the way leaves the old file as it was."""
-    from safetensors.torch import save
-
-    path = Path(path)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {**header, "format": FORMAT}
-    blob = save(tensors, {**header, "sha256": _digest(tensors, header)})
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+def write_whole(path: Path, blob: bytes) -> None:
+    """Write in one step: a reader, or another process that writes it too, sees the old file or the whole new one."""
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with open(part, "wb") as f:
             f.write(blob)
@@ -29,6 +24,16 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str,
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write tensors and a header of strings; a crash on the way leaves the old file as it was."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {**header, "format": FORMAT}
+    blob = save(tensors, {**header, "sha256": _digest(tensors, header)})
+    write_whole(Path(path), blob)
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

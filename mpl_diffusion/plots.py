@@ -14,6 +14,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
 SECOND = "#E69F00"  # a second data set or schedule beside DATA
@@ -46,9 +47,13 @@ class Picture:
         self.figure, self.alt, self.caption = figure, alt, caption
 
     def png(self, dpi: int = 90) -> bytes:
+        """Drawn once, where Figure.savefig draws twice: a slider has a hundred of these."""
+        self.figure.dpi = dpi
+        with rc_context(STYLE):
+            canvas = FigureCanvasAgg(self.figure)
+            canvas.draw()
         buffer = io.BytesIO()
-        FigureCanvasAgg(self.figure)
-        self.figure.savefig(buffer, format="png", dpi=dpi)
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG")
         return buffer.getvalue()
 
     def save(self, path, dpi: int = 180) -> None:
@@ -167,8 +172,8 @@ def arrows(
 ):
     """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them.
 
-    density: an (H, W) array over the whole square, row 0 the lowest, as shades. The arrows' colour is the MEANING of their
-    name.
+    density: an (H, W) array over the whole square, row 0 the lowest, as shades. The arrows' colour is the MEANING of
+    their name.
     """
     picture, ax = _one(ax, alt or "arrows from noisy points to the predicted clean points", 5.4, 5.4)
     with rc_context(STYLE):

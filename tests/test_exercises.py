@@ -9,7 +9,7 @@ import re
 import pytest
 import torch
 
-from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table, velocity
+from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table
 from mpl_diffusion.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.exercises.engine import Attempt
 from mpl_diffusion.posterior import bridge
@@ -73,20 +73,19 @@ def by_package(name):
         return torch.stack([beta[0], *rows])
 
     class Frozen(SDE):
-        """An SDE whose rates stand still; the score is -eps / noise_std."""
+        """An SDE whose rates stand still, with noise = 1: there the score is -eps."""
 
-        def __init__(self, f, g2, noise_std=1.0):
+        def __init__(self, f, g2):
             super().__init__()
-            for name, value in (("signal", 1.0), ("noise", noise_std), ("f", f), ("g2", g2)):
+            for name, value in (("signal", 1.0), ("noise", 1.0), ("f", f), ("g2", g2)):
                 rate = torch.as_tensor(value, dtype=torch.float64)
                 object.__setattr__(self, name, lambda t, rate=rate: rate.expand(torch.as_tensor(t).shape))
 
     def reverse_drift(x, score, f, g2):
-        step = euler_maruyama(lambda x, t, cond: -score, Frozen(f, g2), x, steps=[1.0, 0.5], noise=[torch.zeros_like(x)])
+        step = euler_maruyama(
+            lambda x, t, cond: -score, Frozen(f, g2), x, steps=[1.0, 0.5], noise=[torch.zeros_like(x)]
+        )
         return (x - final(step)) / 0.5
-
-    def flow_velocity(x, eps, f, g2, noise):
-        return velocity(lambda x, t, cond: eps, Frozen(f, g2, noise))(x, 1.0)
 
     def sde_step(x, k, dt, z, beta):
         rate = float((len(beta) - 1) * beta[k])
@@ -97,7 +96,6 @@ def by_package(name):
         "score": lambda eps, t, alpha_bar: as_schedule(alpha_bar).score_from_eps(eps, t),
         "sde_step": sde_step,
         "reverse_drift": reverse_drift,
-        "flow_velocity": flow_velocity,
         "posterior_mean": posterior_mean,
         "mean_from_eps": mean_from_eps,
         "beta_tilde": beta_tilde,

@@ -19,6 +19,7 @@ import torch
 
 from mpl_diffusion.data import mnist as door
 from mpl_diffusion.data.mnist import VARIABLE, mnist
+from mpl_diffusion.files import write_whole
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = NAMES = tuple(door.SHA256)
 REAL = os.environ.get(VARIABLE, "")
@@ -323,13 +324,13 @@ def test_two_processes_may_fill_the_cache_at_once(files, server, tmp_path):
 def test_a_reader_never_sees_half_a_file(tmp_path):
     """While two writers replace one file again and again, each reading finds one of the two versions, whole."""
     path, versions = tmp_path / "file", [bytes(2**20), b"\1" * 2**20]
-    door._keep(versions[0], path)
+    write_whole(path, versions[0])
     stop, trouble = threading.Event(), []
 
     def write(version):
         try:
             while not stop.is_set():
-                door._keep(version, path)
+                write_whole(path, version)
         except OSError as error:
             trouble.append(error)
 

@@ -14,7 +14,14 @@ from mpl_diffusion import check
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-FIRST_LIGHT = ("00_start_here", "01_forward_process", "02_noise_schedules", "04_swiss_roll")
+FIRST_LIGHT = (
+    "00_start_here",
+    "01_forward_process",
+    "02_noise_schedules",
+    "03_reverse_process",
+    "04_swiss_roll",
+    "05_score_sde_ode",
+)
 TEXT, PICTURE = "text/plain", ("image/png", "image/jpeg", "image/svg+xml")
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -138,7 +138,9 @@ def test_float32_reaches_what_float32_can():
 
 def test_a_pole_is_not_stepped_over():
     """dx/dt = x^2 from x = 1 is infinite at t = 1."""
-    with pytest.raises(ValueError, match=r"near t = 1 the step shrank to .*: (tolerance 1e-06 cannot be met|dx/dt is NaN)"):
+    with pytest.raises(
+        ValueError, match=r"near t = 1 the step shrank to .*: (tolerance 1e-06 cannot be met|dx/dt is NaN)"
+    ):
         adaptive(1e-6)(lambda x, t: x**2, torch.ones(1).double(), 0.0, 2.0)
 
 

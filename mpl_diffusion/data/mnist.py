@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
+
+from ..files import write_whole
 
 VARIABLE = "MPL_DIFFUSION_MNIST"  # a folder with the four files, or the word offline; unset: the per-user cache
 SHA256 = {  # of the unpacked files
@@ -123,7 +124,8 @@ def _from_cache(name: str) -> bytes:
             raise ValueError(f"{damage}. It cannot be fetched again now ({error}): delete it, or replace it.") from None
         raise
     try:
-        _keep(payload, cache_folder() / name)
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        write_whole(cache_folder() / name, payload)
     except OSError as error:
         print(f"{name} cannot be kept ({error}): it will be fetched again next time.", file=sys.stderr)
     return payload
@@ -228,14 +230,3 @@ def _download(url: str, size: int | None) -> bytes:
     with tqdm.wrapattr(data, "write", total=size, desc=name, leave=False) as sink:
         HTTPDownloader(chunk_size=2**16, timeout=(PATIENCE, 4 * PATIENCE))(url, sink, None)
     return data.getvalue()
-
-
-def _keep(payload: bytes, path: Path) -> None:
-    """Write in one step: a reader, or another process that fills the cache too, sees the whole file or none."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(payload)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

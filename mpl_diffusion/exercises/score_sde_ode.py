@@ -1,4 +1,4 @@
-"""Exercises of notebook 05: the score, the factor T, and the drifts of the reverse SDE and of the ODE."""
+"""Exercises of notebook 05: the score, the factor T, and the drift of the reverse SDE."""
 
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, per_row, table
@@ -103,7 +103,7 @@ SDE_STEP = Exercise(
         ),
         Mistake(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * dt * z),
-            "Your noise shrinks like dt. Variances add up over time, so the *variance* of a step is proportional to dt.",
+            "Your noise shrinks like dt. Variances add up over time: the *variance* of a step is proportional to dt.",
         ),
         Mistake(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * z),
@@ -137,24 +137,11 @@ def reverse_drift(x, score, f, g2):
     return f * x - g2 * score
 
 
-def flow_velocity(x, eps, f, g2, noise):
-    return f * x + 0.5 * g2 / noise * eps
-
-
 def drifts():
     random = Random()
     yield Case("points", (table(1, 2)[None], table(1, 0)[None], table(-2).squeeze(), table(4).squeeze()))
     for kind, shape in random.shapes():
         yield Case(kind, (random.normal(*shape), random.normal(*shape), *rates(random)))
-
-
-def velocities():
-    random = Random()
-    numbers = (table(v).squeeze() for v in (-2, 4, 0.8))
-    yield Case("points", (table(1, 2)[None], table(1, 0)[None], *numbers))
-    for kind, shape in random.shapes():
-        noise = random.uniform(0.2, 0.9, 1).squeeze()
-        yield Case(kind, (random.normal(*shape), random.normal(*shape), *rates(random), noise))
 
 
 def rates(random):
@@ -208,54 +195,4 @@ REVERSE_DRIFT = Exercise(
     ),
 )
 
-FLOW_VELOCITY = Exercise(
-    solution=flow_velocity,
-    task="dx/dt of the probability flow ODE, from x, eps at x, and the numbers f(t), g(t)^2 and noise(t), a std",
-    praise="on points and images",
-    cases=velocities,
-    mistakes=(
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x + g2 / noise * eps,
-            "Without the factor 1/2 that is the drift of the reverse SDE. The ODE adds no noise, so it needs half of "
-            "the pull.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x - 0.5 * g2 / noise * eps,
-            "Mind the sign: one minus stands before the score, and a second one between the score and eps.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x - g2 / noise * eps,
-            "Two things: the ODE needs half of g^2, and a minus times a minus is missing between the score and eps.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x - 0.5 * g2 * eps,
-            "You took eps for the score. The score is minus eps, divided by the std of the noise.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 * eps,
-            "From eps to the score there is one division more.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 / noise**2 * eps,
-            "You divide by the variance of the noise. Divide by its std.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 / noise.sqrt() * eps,
-            "noise is a std already: take no root of it.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: f * x + 0.5 * g2 * noise * eps,
-            "You multiply by the std of the noise. From eps to the score one divides by it.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: -f * x - 0.5 * g2 / noise * eps,
-            "You have turned the time around. The velocity is dx/dt with t rising; who walks back takes dt negative.",
-        ),
-        Mistake(
-            lambda x, eps, f, g2, noise: 0.5 * g2 / noise * eps,
-            "You forgot the drift f x, which the ODE shares with the SDE.",
-        ),
-    ),
-)
-
-EXERCISES = (SCORE, SDE_STEP, REVERSE_DRIFT, FLOW_VELOCITY)
+EXERCISES = (SCORE, SDE_STEP, REVERSE_DRIFT)
