@@ -32,6 +32,7 @@ from mpl_diffusion import (
     Denoiser,
     Trainer,
     batches,
+    cosine,
     ddim,
     exact_roll,
     final,
