@@ -78,7 +78,8 @@ def bound_terms(
     if float(process.noise(times[-1])) != 0:
         raise ValueError(f"the times end at {float(times[-1]):g}; a bound on x_0 needs a chain that ends at 0")
     labels = times.tolist()
-    wanted = set(labels if only is None else torch.as_tensor(only).tolist())
+    only = only.tolist() if isinstance(only, Tensor) else only
+    wanted = set(labels if only is None else only)
     if not wanted or not wanted <= set(labels):
         raise ValueError(f"only = {only}; expected times of this chain, {labels[0]}, {labels[1]}, ..., {labels[-1]}")
     return _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise)
@@ -111,11 +112,15 @@ def variational_bound(
     return terms[0].nats + between * (len(inner) / max(n, 1)) + terms[-1].nats
 
 
-def prior_term(process: Process, x0: Tensor) -> Tensor:
-    """L_T = KL( N(signal(T) x_0, noise(T)^2 I) || p(x_T) ), nats, (B,); p(x_T) is what `process.prior` draws from."""
-    a, s = process.rates(process.T, x0.double())
+def prior_term(process: Process, x0: Tensor, T) -> Tensor:
+    """L_T = KL( N(signal(T) x_0, noise(T)^2 I) || N(0, (signal(T)^2 + noise(T)^2) I) ), nats, (B,).
+
+    The second one is what `process.prior` draws from: N(0, I) for a schedule.
+    """
+    x0 = x0.double()
+    a, s = process.rates(T, x0)
     v = a**2 + s**2
-    return (0.5 * ((s**2 + a**2 * x0.double() ** 2) / v - 1 - (s**2 / v).log())).flatten(1).sum(1)
+    return (0.5 * ((s**2 + a**2 * x0**2) / v - 1 - (s**2 / v).log())).flatten(1).sum(1)
 
 
 def _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise) -> Iterator[Term]:
@@ -126,7 +131,7 @@ def _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise)
     if variance == "beta_tilde":  # its last one is 0: no density
         sigma2 = torch.cat([sigma2[:-1], sigma2[-2:-1] if len(sigma2) > 1 else beta])
     if labels[0] in wanted:
-        yield Term(labels[0], prior_term(process, x0))
+        yield Term(labels[0], prior_term(process, x0, times[0]))
     for i, (t, s) in enumerate(zip(times[:-1], times[1:])):
         if labels[i + 1] not in wanted:
             continue

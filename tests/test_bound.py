@@ -111,9 +111,9 @@ def test_a_worse_denoiser_has_a_worse_bound_in_every_term_of_its_own():
 
 def test_what_is_left_of_x0_at_T_costs_little_and_nothing_without_signal():
     x0 = torch.randn(5, 1, 8, 8).double()
-    assert float(bits_per_dim(-prior_term(linear(), x0), 64).max()) < 1e-4
-    assert float(prior_term(linear(200), x0).min()) > 1  # 200 steps of betas meant for 1000
-    close(prior_term(linear(20).zero_terminal_snr(), x0), torch.zeros(5).double())
+    assert float(bits_per_dim(-prior_term(linear(), x0, 1000), 64).max()) < 1e-4
+    assert float(prior_term(linear(200), x0, 200).min()) > 1  # 200 steps of betas meant for 1000
+    close(prior_term(linear(20).zero_terminal_snr(), x0, 20), torch.zeros(5).double())
 
 
 def test_a_subset_is_the_terms_themselves_and_a_random_one_estimates_the_sum_without_bias():
@@ -148,6 +148,17 @@ def test_a_schedule_in_continuous_time_has_the_bound_of_its_table():
     flow = list(bound_terms(LINE.denoiser(sde), sde, x0[:, :1], times, noise=itertools.repeat(z[:, :1])))
     for a, b in zip(table, flow, strict=True):
         torch.testing.assert_close(a.nats, b.nats, rtol=1e-7, atol=1e-9)
+    whole, part = (
+        variational_bound(d, process, x0[:, :1], 2, steps, generator=seeded())
+        for d, process, steps in ((LINE.denoiser(schedule), schedule, k), (LINE.denoiser(sde), sde, times))
+    )
+    torch.testing.assert_close(whole, part, rtol=1e-7, atol=1e-9)
+
+
+def test_a_chain_that_starts_below_T_has_its_own_first_term():
+    x0 = torch.randn(4, 1).double()
+    first, *_ = bound_terms(LINE.denoiser(linear()), linear(), x0, [500, 100, 0])
+    assert first.t == 500 and torch.equal(first.nats, prior_term(linear(), x0, 500))
 
 
 # ----------------------------------------------------------------------------------- decoders
@@ -161,13 +172,13 @@ def test_the_probabilities_of_all_levels_add_up_to_1(mean, std):
     assert float(log_p.exp().sum()) == pytest.approx(1, abs=1e-9) and not log_p.isnan().any()
 
 
-def test_far_from_the_mean_the_discretised_density_keeps_its_digits():
-    """200 standard deviations away: log of the Gaussian's mass there, -20,000 nats, is not cut off."""
-    x0, mean, std = torch.zeros(1, 1).double(), torch.full((1, 1), 0.5).double(), torch.tensor(0.0025).double()
+@pytest.mark.parametrize("side", [-1, 1])
+def test_far_from_the_mean_the_discretised_density_keeps_its_digits_on_either_side(side):
+    """200 standard deviations away: the logarithm of the Gaussian's mass there, -20,000 nats, is not cut off."""
+    x0, mean, std = torch.zeros(1, 1).double(), torch.full((1, 1), side * 0.5).double(), torch.tensor(0.0025).double()
     edge = (0.5 - 1 / 255) / 0.0025
-    assert float(discretised(x0, mean, std)) == pytest.approx(
-        -0.5 * edge**2 - math.log(edge * math.sqrt(2 * math.pi)), rel=1e-6
-    )
+    expected = -0.5 * edge**2 - math.log(edge * math.sqrt(2 * math.pi))
+    assert float(discretised(x0, mean, std)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_narrow_bin_has_the_density_times_its_width():

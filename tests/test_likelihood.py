@@ -103,23 +103,21 @@ def linear_denoiser(A):
 
 
 def test_random_signs_see_a_diagonal_jacobian_exactly_and_any_other_without_bias():
-    """e^T J e = sum_i J_ii + sum_{i != j} e_i e_j J_ij: with 16 dimensions and 200 probes, within 4 standard errors."""
+    """e^T J e = sum_i J_ii + sum_{i != j} e_i e_j J_ij: in 16 dimensions, within 4 standard errors of 36 estimates."""
     sde, x = VP(t_min=0.2), torch.randn(6, 1, 4, 4).double()
     for A, tolerance in (
         (torch.diag(torch.linspace(0, 1, 16)).double(), 1e-9),
         (0.2 * torch.randn(16, 16).double(), None),
     ):
-        exact = log_likelihood(linear_denoiser(A), sde, x, steps=10, solver=RK4)
+        exact = log_likelihood(linear_denoiser(A), sde, x, steps=5, solver=RK4)
         estimates = torch.stack(
             [
-                log_likelihood(
-                    linear_denoiser(A), sde, x, 10, RK4, probes=1, generator=torch.Generator().manual_seed(k)
-                )
-                for k in range(100)
+                log_likelihood(linear_denoiser(A), sde, x, 5, RK4, probes=1, generator=torch.Generator().manual_seed(k))
+                for k in range(36)
             ]
         )
         apart = (estimates.mean(0) - exact).abs()
-        assert (apart < (tolerance or 4 * estimates.std(0) / 10)).all()
+        assert (apart < (tolerance or 4 * estimates.std(0) / 6)).all()
         if tolerance is None:
             assert (estimates.std(0) > 0.1).all()
 
@@ -129,12 +127,12 @@ def test_more_probes_are_the_mean_of_their_estimates_and_repeat_with_their_seed(
 
     def estimate(probes, seed):
         generator = torch.Generator().manual_seed(seed)
-        return log_likelihood(linear_denoiser(A), sde, x, 10, RK4, probes=probes, generator=generator)
+        return log_likelihood(linear_denoiser(A), sde, x, 4, RK4, probes=probes, generator=generator)
 
     assert torch.equal(estimate(3, 0), estimate(3, 0)) and not torch.equal(estimate(3, 0), estimate(3, 1))
-    exact = log_likelihood(linear_denoiser(A), sde, x, 10, RK4)
-    one, many = (torch.stack([estimate(n, k) - exact for k in range(20)]).std() for n in (1, 25))
-    assert float(one / many) == pytest.approx(5, rel=0.35)
+    exact = log_likelihood(linear_denoiser(A), sde, x, 4, RK4)
+    one, many = (torch.stack([estimate(n, k) - exact for k in range(20)]).std() for n in (1, 16))
+    assert float(one / many) == pytest.approx(4, rel=0.35)
 
 
 def test_an_image_network_in_float32_is_asked_for_one_derivative_per_probe():

@@ -182,20 +182,19 @@ def test_langevin_leaves_out_levels_without_noise_or_signal():
 
 
 def test_each_solver_converges_with_its_order_on_an_exact_score():
-    """Root mean square error of 30 points at t_min = 0.01 against a reference ten digits good, 80 to 320 steps."""
+    """Root mean square error of 30 points at t_min = 0.01 against a reference ten digits good, 60 to 240 steps."""
     sde = VP(t_min=0.01)
     exact, x = PLANE.denoiser(sde), sde.prior(30, 2, generator=seeded(), dtype=torch.float64)
-    reference = final(probability_flow(exact, sde, x, 1, adaptive(1e-11)))
+    reference = final(probability_flow(exact, sde, x, 1, adaptive(1e-10)))
     solvers = {
         "Euler": (1, 0.1, lambda n: probability_flow(exact, sde, x, n, EULER)),
         "DDIM": (1, 0.1, lambda n: ddim(exact, sde, x, n)),
         "Heun": (2, 0.25, lambda n: probability_flow(exact, sde, x, n, HEUN)),
-        "midpoint": (2, 0.25, lambda n: probability_flow(exact, sde, x, n, MIDPOINT)),
         "DPM-Solver++ 2M": (2, 0.25, lambda n: dpm_solver(exact, sde, x, n)),
         "RK4": (4, 0.4, lambda n: probability_flow(exact, sde, x, n, RK4)),
     }
     for name, (order, allowed, walk) in solvers.items():
-        coarse, middle, fine = (float((final(walk(n)) - reference).square().mean().sqrt()) for n in (80, 160, 320))
+        coarse, middle, fine = (float((final(walk(n)) - reference).square().mean().sqrt()) for n in (60, 120, 240))
         for slope in (math.log2(coarse / middle), math.log2(middle / fine)):
             assert abs(slope - order) < allowed, f"{name}: {coarse:.1e}, {middle:.1e}, {fine:.1e}"
 
@@ -316,13 +315,13 @@ def test_plain_langevin_stays_in_the_mode_where_it_starts_and_annealed_langevin_
     assert float((final(langevin(exact, sde, start + 0.5, 0.5, 100, 1.0, noise=zeros)).abs() - 4).abs().max()) < 1e-3
 
 
-@pytest.mark.parametrize("solver", [RK4, adaptive(1e-8)], ids=["RK4", "adaptive"])
-def test_the_way_to_noise_and_back_is_a_round_trip(solver):
+@pytest.mark.parametrize(("solver", "steps"), [(RK4, 150), (adaptive(1e-8), 2)], ids=["RK4", "adaptive"])
+def test_the_way_to_noise_and_back_is_a_round_trip(solver, steps):
     sde, x0 = VP(), PLANE.sample(20, seeded())
-    exact, up = PLANE.denoiser(sde), sde.times(200).flip(0)
+    exact, up = PLANE.denoiser(sde), sde.times(steps).flip(0)
     code = final(probability_flow(exact, sde, x0, up, solver))
     assert float((code - x0).abs().mean()) > 0.3
-    close(final(probability_flow(exact, sde, code, 200, solver)), x0, 1e-5)
+    close(final(probability_flow(exact, sde, code, steps, solver)), x0, 1e-5)
 
 
 def test_the_walk_ends_at_the_data_with_one_step_of_ddim():
