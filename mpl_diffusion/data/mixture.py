@@ -75,8 +75,7 @@ class GaussianMixture:
         """The best denoiser there is, E[eps | x_t] = -noise(t) score_t(x_t), as a function of (x_t, t, cond)."""
 
         def exact(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
-            t = torch.as_tensor(t)
-            if t.ndim == 0:
+            if not (isinstance(t, Tensor) and t.ndim):
                 return process.eps_from_score(self.at(process, t).score(x_t, cond), t)
             process.rates(t, x_t)  # refuses times that are not one per row
             eps = torch.empty_like(x_t)
