@@ -150,8 +150,10 @@ def _walk(denoiser, process, x, times, rates, direction, sigma, cond, noise) -> 
     Where signal = 0, x_t is pure noise and the denoiser tells x0_hat instead: (direction / noise) x_t + signal' x0_hat.
     """
     (a, s), (a_next, _) = rates
-    on_x = torch.where(a == 0, direction / s, a_next / a)
-    on_told = torch.where(a == 0, a_next, direction - a_next * s / a)
+    on_x = a_next / a
+    on_told = direction - on_x * s
+    if (a == 0).any():
+        on_x, on_told = torch.where(a == 0, direction / s, on_x), torch.where(a == 0, a_next, on_told)
     return affine_walk(denoiser, x, times[:-1], times[1:], (a, s), on_x, on_told, sigma, cond, noise)
 
 

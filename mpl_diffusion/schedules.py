@@ -67,8 +67,9 @@ class Schedule(Process):
         t = torch.as_tensor(t, device="cpu")
         if t.is_floating_point() or t.dtype == torch.bool:
             raise ValueError(f"t is {t.dtype}; a schedule has whole steps, t = 0 ... {self.T} (use `.long()`)")
-        if t.numel() and not (0 <= t.min() and t.max() <= self.T):
-            raise ValueError(f"t runs from {int(t.min())} to {int(t.max())}; this schedule has t = 0 ... {self.T}")
+        low, high = (int(end) for end in t.aminmax()) if t.numel() else (0, 0)
+        if low < 0 or high > self.T:
+            raise ValueError(f"t runs from {low} to {high}; this schedule has t = 0 ... {self.T}")
         return t
 
     def times(self, steps: int) -> Tensor:
