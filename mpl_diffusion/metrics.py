@@ -25,7 +25,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
-    """2 E|x - y| - E|x - x'| - E|y - y'|: 0 only if both have one law (Szekely & Rizzo 2013, eq. 5)."""
+    """2 E|x - y| - E|x - x'| - E|y - y'|: 0 only if both have one law (Szekely & Rizzo 2013)."""
     x, y = _two_samples(x, y)
     return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).mean() - torch.cdist(y, y).mean())
 
@@ -55,7 +55,7 @@ def radial_power(images: Tensor) -> Tensor:
     """Mean power of images (B, H, W) at each whole spatial frequency 0 ... W/2, in cycles per image; float64.
 
     The orthonormal 2-D Fourier transform, |F|^2 averaged over rings and images: white noise of variance s^2 gives
-    s^2 at every frequency (van der Schaaf & van Hateren 1996, sec. 2).
+    s^2 at every frequency (van der Schaaf & van Hateren 1996).
     """
     if images.ndim != 3 or images.shape[1] != images.shape[2]:
         raise ValueError(f"images have shape {tuple(images.shape)}; expected squares, (B, N, N)")

@@ -72,7 +72,7 @@ class Process:
         return (x_t - signal * x0) / noise
 
     def score_from_eps(self, eps: Tensor, t) -> Tensor:
-        """The score, grad_x log p_t(x) = -eps / noise(t)  (Song et al. 2021, sec. 3.3; Tweedie's formula)."""
+        """The score, grad_x log p_t(x) = -eps / noise(t)  (Y. Song et al. 2021; Tweedie's formula)."""
         _, noise = self.rates(t, eps)
         return -eps / noise
 

@@ -133,7 +133,7 @@ def cosine(T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Schedule
 def sigmoid(
     T: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0, beta_max: float = 0.999
 ) -> Schedule:
-    """alpha_bar falls along a logistic curve of width tau (Jabri et al. 2022; Chen 2023, alg. 1)."""
+    """alpha_bar falls along a logistic curve of width tau (Jabri et al. 2022; Chen 2023)."""
     u = torch.arange(steps_of(T) + 1, dtype=torch.float64) / T
     f = torch.sigmoid(-((end - start) * u + start) / tau)
     return from_alpha_bar((f - f[-1]) / (f[0] - f[-1]), beta_max, "sigmoid")

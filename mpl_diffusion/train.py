@@ -52,9 +52,9 @@ class batches:
 class Trainer:
     """Adam, a warm-up, a decay to 0, and a moving average of the weights, `ema`: sample from that one.
 
-    lr(k) = lr * min(1, k / warmup) * cos^2(pi/2 k/steps), and the average over the last share `ema` of the run so far:
+    lr(k) = lr * min(1, k / warmup) * cos^2(pi/2 (k - 1)/steps), and the average over the last share `ema` of the run so far:
 
-        slow += (1 - (1 - 1/k)^(gamma + 1)) (fast - slow),     gamma from the share (Karras et al. 2024b, eq. 2 and 127)
+        slow += (1 - (1 - 1/k)^(gamma + 1)) (fast - slow),     gamma from the share (Karras et al. 2024b, sec. 3.1)
 
     so that an early average is no more than early weights: never the noise that they started from.
     """
@@ -154,7 +154,7 @@ class Trainer:
 def _gamma(share: float) -> float:
     """The exponent of the power-function average t^gamma whose relative std is `share`: by bisection.
 
-    share^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3))  (Karras et al. 2024b, eq. 3)
+    share^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3))  (Karras et al. 2024b, sec. 3.1)
     """
     low, high = 0.0, 1e6
     for _ in range(100):
