@@ -52,7 +52,8 @@ class batches:
 class Trainer:
     """Adam, a warm-up, a decay to 0, and a moving average of the weights, `ema`: sample from that one.
 
-    lr(k) = lr * min(1, k / warmup) * cos^2(pi/2 (k - 1)/steps), and the average over the last share `ema` of the run so far:
+    lr(k) = lr * min(1, k / warmup) * cos^2(pi/2 (k - 1)/steps), and the average over the last share `ema` of the run
+    so far:
 
         slow += (1 - (1 - 1/k)^(gamma + 1)) (fast - slow),     gamma from the share (Karras et al. 2024b, sec. 3.1)
 
