@@ -58,7 +58,7 @@ class Denoiser(nn.Module):
         t = torch.as_tensor(t, dtype=x_t.dtype) * (1000 / self.process.T)
         out = self.net(x_t, t.to(x_t.device, non_blocking=True).expand(len(x_t)), cond)
         same_shape(x_t=x_t, output=out)
-        return out
+        return out.to(x_t.dtype)  # under autocast a network answers in half precision
 
     def forward(self, x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
         """The predicted noise, shape of x_t."""

@@ -1,0 +1,188 @@
+"""A U-Net on the table: what its blocks see, what they cost, and what it answers when one of them is taken out.
+
+All by hooks: the network itself is read, never changed, and is whole again afterwards, whatever happened meanwhile.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .unet import Attention, Join, ResBlock, Stage, UNet
+
+
+def blocks(net: UNet) -> list[tuple[str, Stage, list[nn.Module]]]:
+    """(name, the module whose output is the block's, all its modules), in the order in which a picture meets them."""
+    shrink = [[], *([layer] for layer in net.shrink)]
+    down = [("down", stage, [*before, stage]) for before, stage in zip(shrink, net.down)]
+    up = [("up", stage, [stage]) for stage in net.up]
+    return [("stem", net.stem, [net.stem]), *down, ("middle", net.middle, [net.middle]), *up]
+
+
+@torch.no_grad()
+def feature_maps(net: UNet, x: Tensor, t, cond: Tensor | None = None) -> dict[str, Tensor]:
+    """What each block hands on: {"stem": (B, c, H, W), "down 14x14": ..., "middle 7x7": ..., "up 14x14": ...}."""
+    maps = {}
+
+    def keep(kind):
+        def hook(module, args, out):
+            name = kind if kind == "stem" else f"{kind} {out.shape[2]}x{out.shape[3]}"
+            while name in maps:  # two resolutions of one size: a picture of one position cannot shrink
+                name += " again"
+            maps[name] = out
+
+        return hook
+
+    with Hooks(lambda: (last.register_forward_hook(keep(kind)) for kind, last, _ in blocks(net))):
+        net(x, _times(t, x), cond)
+    return maps
+
+
+class Hooks:
+    """A `with` that hangs hooks into a network and takes them out again, whatever happens; as often as you like."""
+
+    def __init__(self, hang: Callable[[], Iterable]):
+        self.hang, self.hung = hang, []
+
+    def __enter__(self) -> None:
+        self.hung.append(list(self.hang()))
+
+    def __exit__(self, *error) -> None:
+        for handle in self.hung.pop():
+            handle.remove()
+
+
+def without(net: nn.Module, *parts: str) -> Hooks:
+    """with without(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
+
+    "skips": zeros come across. "attention": positions do not see each other. "time": the ResBlocks are told no time.
+    "labels": every id is 0, "nothing". The rest was trained beside the part and expects it: what you see is how much
+    *this* network leans on it, not how well another would do that never had it.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(f"no part is called {part!r}; there are {', '.join(map(repr, PARTS))}")
+        if not any(len(PARTS[part].of(module)) for module in net.modules()):
+            raise ValueError(f"this network has no {part}")
+    places = [(part, layer) for part in parts for module in net.modules() for layer in PARTS[part].of(module)]
+    return Hooks(lambda: (PARTS[part].hook(layer) for part, layer in places))
+
+
+class Part(NamedTuple):
+    of: Callable  # module -> the layers in it where this part is
+    hook: Callable  # layer -> the hook that takes it out there
+
+
+def _zeros(module, args, out: Tensor) -> Tensor:
+    return torch.zeros_like(out)
+
+
+PARTS = {
+    "skips": Part(
+        lambda module: [module] if isinstance(module, Join) else [],
+        lambda join: join.register_forward_pre_hook(lambda join, args: (args[0], torch.zeros_like(args[1]))),
+    ),
+    "attention": Part(
+        lambda module: module.self_attention if isinstance(module, Stage) else [],
+        lambda layer: layer.register_forward_hook(lambda layer, args, out: args[0]),
+    ),
+    "time": Part(
+        lambda module: [module.time] if isinstance(module, ResBlock) else [],
+        lambda layer: layer.register_forward_hook(_zeros),
+    ),
+    "labels": Part(
+        lambda module: [module.tokens] if isinstance(module, UNet) and module.tokens is not None else [],
+        lambda layer: layer.register_forward_pre_hook(lambda layer, args: (torch.zeros_like(args[0]),)),
+    ),
+}
+
+
+def told(net: nn.Module, lie: float | Callable[[Tensor], Tensor]) -> Hooks:
+    """with told(net, 500): ...  lets the U-Net in `net` hear 500, or lie(t), instead of t (B,), scale 0 ... 1000."""
+
+    def hook(unet, args, kwargs):
+        call = inspect.signature(unet.forward).bind(*args, **kwargs)
+        t = call.arguments["t"]
+        call.arguments["t"] = lie(t) if callable(lie) else torch.full_like(t, lie)
+        return call.args, call.kwargs
+
+    unets = [module for module in net.modules() if isinstance(module, UNet)]
+    if not unets:
+        raise ValueError(f"there is no U-Net in this {type(net).__name__}")
+    return Hooks(lambda: (unet.register_forward_pre_hook(hook, with_kwargs=True) for unet in unets))
+
+
+class Cost(NamedTuple):
+    parameters: int
+    multiply_adds: int  # for one image; a multiplication and an addition are one, torch counts them as two FLOPs
+
+
+@torch.no_grad()
+def costs(net: UNet, x: Tensor) -> dict[str, Cost]:
+    """The parameters of each block, and its multiply-adds for one image of x's size; they sum to the whole network.
+
+    Counted: convolutions, linear layers, and attention's two products. Norms and SiLUs are next to nothing beside them.
+    """
+    inside = {name: modules for (_, _, modules), name in zip(blocks(net), feature_maps(net, x[:1], 0))}
+    inside = {"time": [net.time], **inside, "head": [net.norm, net.head]}
+    if net.tokens is not None:
+        inside["labels"] = [net.tokens]
+    owner = {layer: name for name, tops in inside.items() for top in tops for layer in top.modules()}
+    work = dict.fromkeys(inside, 0)
+
+    def count(layer, args, out):
+        work[owner[layer]] += _multiply_adds(layer, args, out)
+
+    with Hooks(lambda: (layer.register_forward_hook(count) for layer in owner)):
+        net(x[:1], _times(0, x[:1]))
+    sizes = {name: sum(p.numel() for top in tops for p in top.parameters()) for name, tops in inside.items()}
+    if net.tokens is not None:
+        sizes["labels"] += net.places.numel()
+    return {name: Cost(sizes[name], work[name]) for name in inside}
+
+
+def _multiply_adds(layer: nn.Module, args, out: Tensor) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return layer.weight.numel() * out[0, 0].numel()  # each weight once at each position
+    if isinstance(layer, nn.Linear):
+        return layer.weight.numel() * (out.numel() // out.shape[-1])
+    if isinstance(layer, Attention):
+        positions = args[0][0, 0].numel()
+        asked = positions if len(args) == 1 or args[1] is None else args[1].shape[1]
+        return 2 * positions * asked * args[0].shape[1]  # q k', and the weights times v
+    return 0
+
+
+def influence(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics: bool = True) -> Tensor:
+    """How much each pixel moves the answer at pixel `at`: (H, W), the mean over the batch of |d out[at] / d x|.
+
+    A norm's mean and variance are taken over the whole picture, so through them every pixel has a say in every other;
+    statistics=False holds them still, and what remains came by convolution and attention.
+    """
+    x = x.detach().clone().requires_grad_()
+    norms = [] if statistics else [module for module in net.modules() if isinstance(module, nn.GroupNorm)]
+    with torch.enable_grad(), Hooks(lambda: (norm.register_forward_hook(_still) for norm in norms)):
+        out = net(x, _times(t, x))[:, :, at[0], at[1]].sum()
+    return torch.autograd.grad(out, x)[0].abs().mean((0, 1))
+
+
+def reach(influence: Tensor, at: tuple[int, int]) -> float:
+    """How far from pixel `at` it listens on average: the distance in pixels, weighted with an `influence` (H, W)."""
+    rows, columns = (torch.arange(n) - k for n, k in zip(influence.shape, at))
+    distance = (rows[:, None] ** 2 + columns**2).sqrt().to(influence)
+    return float((influence * distance).sum() / influence.sum())
+
+
+def _still(norm: nn.GroupNorm, args, out: Tensor) -> Tensor:
+    x = args[0].unflatten(1, (norm.num_groups, -1))
+    var, mean = torch.var_mean(x.detach(), (2, 3, 4), correction=0, keepdim=True)
+    x = ((x - mean) / (var + norm.eps).sqrt()).flatten(1, 2)
+    return x * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+def _times(t, x: Tensor) -> Tensor:
+    return torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))

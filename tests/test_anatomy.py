@@ -1,0 +1,247 @@
+"""The U-Net on the table: parts come out and go back in, and what is counted by hand is what torch counts."""
+
+import pytest
+import torch
+from test_unet import given, shaken, small
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from mpl_diffusion import MLP, Denoiser, UNet, cosine, costs, feature_maps, influence, reach, told, without
+from mpl_diffusion.nets.anatomy import PARTS
+
+
+def hooks(net):
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    return sum(len(getattr(module, kind)) for module in net.modules() for kind in kinds)
+
+
+# --------------------------------------------------------------------------------------------------- feature maps
+
+
+def test_feature_maps_are_named_by_the_way_through_the_network():
+    net, (x, t, cond) = shaken(small()), given()
+    shapes = {name: tuple(m.shape) for name, m in feature_maps(net, x, t, cond).items()}
+    assert shapes == {
+        "stem": (3, 16, 14, 14),
+        "down 14x14": (3, 16, 14, 14),
+        "down 7x7": (3, 24, 7, 7),
+        "middle 7x7": (3, 24, 7, 7),
+        "up 7x7": (3, 24, 7, 7),
+        "up 14x14": (3, 16, 14, 14),
+    }
+    assert list(shapes) == ["stem", "down 14x14", "down 7x7", "middle 7x7", "up 7x7", "up 14x14"] and not hooks(net)
+
+
+def test_the_last_feature_map_makes_the_answer():
+    net, (x, t, cond) = shaken(small()), given()
+    last = feature_maps(net, x, t, cond)["up 14x14"]
+    answer = nn.functional.pixel_shuffle(net.head(nn.functional.silu(net.norm(last))), 2)
+    torch.testing.assert_close(answer, net(x, t, cond))
+
+
+def test_one_time_for_all_is_a_time_for_each():
+    net, (x, _, _) = shaken(small()), given()
+    one, each = feature_maps(net, x, 300), feature_maps(net, x, torch.full((3,), 300.0))
+    assert all(torch.equal(one[name], each[name]) for name in one)
+
+
+def test_sizes_that_come_twice_are_both_kept():
+    net = shaken(UNet(widths=(16, 16, 16), attention=(False, False, True)))
+    assert list(feature_maps(net, torch.randn(1, 1, 2, 2), 5)) == [
+        *("stem", "down 2x2", "down 1x1", "down 1x1 again", "middle 1x1", "up 1x1", "up 1x1 again", "up 2x2")
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- parts come out
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_out_changes_the_answer_and_is_back_afterwards(part):
+    net, (x, t, cond) = shaken(small()), given()
+    before, weights = net(x, t, cond), {k: v.clone() for k, v in net.state_dict().items()}
+    with without(net, part):
+        assert not torch.allclose(net(x, t, cond), before, atol=1e-5)
+    assert torch.equal(net(x, t, cond), before) and not hooks(net)
+    assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_back_after_an_error(part):
+    net, (x, t, cond) = shaken(small()), given()
+    before = net(x, t, cond)
+    with pytest.raises(KeyboardInterrupt), without(net, part), told(net, lambda t: 0 * t):
+        raise KeyboardInterrupt
+    assert torch.equal(net(x, t, cond), before) and not hooks(net)
+
+
+def test_without_skips_nothing_finer_than_the_bottleneck_comes_up():
+    """The decoder's last block then sees 7x7 positions, each enlarged to 2x2, whatever the picture was."""
+    net, (x, t, cond) = shaken(small()), given()
+    seen = []
+    net.up[-1].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with without(net, "skips"):
+        net(x, t, cond)
+    (h,) = seen
+    assert torch.equal(h[:, :, ::2, ::2], h[:, :, 1::2, 1::2]) and not h[:, 24:].any() and h[:, :24].any()
+
+
+def test_without_attention_the_network_is_one_whose_attention_adds_nothing():
+    net, (x, t, cond) = shaken(small()), given()
+    with without(net, "attention"):
+        out = net(x, t, cond)
+    for stage in (*net.down, net.middle, *net.up):
+        for layer in stage.self_attention:
+            nn.init.zeros_(layer.out.weight), nn.init.zeros_(layer.out.bias)
+    torch.testing.assert_close(out, net(x, t, cond))
+
+
+def test_without_time_all_times_are_alike():
+    net, (x, t, cond) = shaken(small()), given()
+    with without(net, "time"):
+        assert torch.equal(net(x, t, cond), net(x, 0 * t, cond))
+
+
+def test_without_labels_every_label_is_nothing():
+    net, (x, t, cond) = shaken(small()), given()
+    with without(net, "labels"):
+        assert torch.equal(net(x, t, cond), net(x, t))
+    assert torch.equal(net(x, t), net(x, t, torch.zeros_like(cond)))
+
+
+def test_a_part_can_be_taken_out_again_and_again_also_within_itself():
+    net, (x, t, cond) = shaken(small()), given()
+    before, part = net(x, t, cond), without(net, "skips")
+    with part:
+        out = net(x, t, cond)
+        with part:
+            assert torch.equal(net(x, t, cond), out)
+        assert torch.equal(net(x, t, cond), out)
+    assert torch.equal(net(x, t, cond), before)
+    with part:
+        assert torch.equal(net(x, t, cond), out)
+    with without(net):
+        assert torch.equal(net(x, t, cond), before)
+
+
+def test_several_parts_and_nested_ones_are_the_same():
+    net, (x, t, cond) = shaken(small()), given()
+    with without(net, "skips", "time"):
+        both = net(x, t, cond)
+    with without(net, "skips"), without(net, "time"):
+        assert torch.equal(net(x, t, cond), both)
+
+
+def test_a_denoiser_that_holds_a_network_will_do():
+    denoiser, (x, _, cond) = Denoiser(shaken(small()), cosine(1000), "v"), given()
+    before = denoiser(x, 500, cond)
+    for part in PARTS:
+        with without(denoiser, part):
+            assert not torch.allclose(denoiser(x, 500, cond), before, atol=1e-6)
+    with told(denoiser, lambda t: t + 200):
+        assert not torch.allclose(denoiser(x, 500, cond), before, atol=1e-6)
+
+
+def test_an_unknown_or_missing_part_is_named_and_leaves_nothing_behind():
+    net = small(vocabulary=0)
+    with pytest.raises(ValueError, match="no part is called 'skip'; there are 'skips', 'attention'"):
+        with without(net, "time", "skip"):
+            pass
+    with pytest.raises(ValueError, match="this network has no labels"):
+        with without(net, "labels"):
+            pass
+    with pytest.raises(ValueError, match="there is no U-Net in this MLP"):
+        with told(MLP(), lambda t: t):
+            pass
+    assert not hooks(net)
+
+
+# -------------------------------------------------------------------------------------------------------- the time
+
+
+def test_a_network_that_is_told_another_time_answers_for_that_one():
+    net, (x, t, cond) = shaken(small()), given()
+    truth, frozen = net(x, t, cond), net(x, torch.full_like(t, 500.0), cond)
+    with told(net, 500):
+        assert torch.equal(net(x, t, cond), frozen)
+        assert torch.equal(net(x, t=t, cond=cond), frozen)
+    with told(net, lambda t: t[[1, 2, 0]]):
+        torch.testing.assert_close(net(x, t[[2, 0, 1]], cond), truth)
+    assert torch.equal(net(x, t, cond), truth) and not hooks(net)
+
+
+# ------------------------------------------------------------------------------------------------------- the costs
+
+
+@pytest.mark.parametrize(
+    "net, size",
+    [
+        (small(), 28),
+        (small(vocabulary=0), 28),
+        (small(heads=2, blocks=2, length=5), 20),
+        (UNet(channels=3, widths=(16, 16, 24), attention=(True, False, True)), 18),
+    ],
+)
+def test_costs_sum_to_what_torch_counts(net, size):
+    x = torch.randn(2, net.channels, size, size)
+    cost = costs(net, x)
+    assert sum(c.parameters for c in cost.values()) == sum(p.numel() for p in net.parameters())
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(x[:1], torch.zeros(1))
+    assert 2 * sum(c.multiply_adds for c in cost.values()) == counter.get_total_flops() > 0
+    assert not hooks(net)
+
+
+def test_costs_of_a_block_are_those_by_hand():
+    cost = costs(small(), torch.randn(1, 1, 28, 28))
+    assert cost["stem"] == (9 * 4 * 16 + 16, 9 * 4 * 16 * 14 * 14)
+    res = 2 * (9 * 16 * 16 + 16) + 2 * (16 + 16) + 64 * 32 + 32
+    assert cost["down 14x14"] == (res, 2 * 9 * 16 * 16 * 196 + 64 * 32)
+    assert cost["labels"] == (11 * 24 + 24, 0)
+
+
+# --------------------------------------------------------------------------------------------- who moves whom
+
+
+def test_influence_is_the_gradient():
+    net, (x, _, _) = shaken(small(vocabulary=0)), given(batch=1, size=(8, 8))
+    m, step = influence(net, x, 300, (3, 4)), 1e-2
+    times = torch.full((1,), 300.0)
+    for i, j in ((3, 4), (0, 0), (7, 2)):
+        up, down = x.clone(), x.clone()
+        up[0, 0, i, j] += step
+        down[0, 0, i, j] -= step
+        slope = (net(up, times) - net(down, times))[0, 0, 3, 4] / (2 * step)
+        torch.testing.assert_close(m[i, j], slope.abs(), rtol=2e-2, atol=2e-3)
+
+
+def test_convolutions_alone_see_the_field_that_the_rule_says():
+    net, x = shaken(small(vocabulary=0)), torch.randn(1, 1, 104, 104)
+    with without(net, "attention"):
+        m = influence(net, x, 300, (52, 52), statistics=False) > 0
+    assert m.sum() == 78**2 and m.any(0).sum() == m.any(1).sum() == 78  # 2 + 3 2 2 + 2 2 + 6 2 4 + 3 2 2
+    assert (influence(net, x, 300, (52, 52), statistics=False) > 0).float().mean() > 0.99
+    with without(net, "attention"):
+        assert (influence(net, x, 300, (52, 52)) > 0).float().mean() > 0.99
+
+
+def test_holding_the_statistics_still_changes_no_value():
+    net, (x, _, _) = shaken(small()), given()
+    seen = []
+    net.head.register_forward_hook(lambda module, args, out: seen.append(out.detach()))
+    for statistics in (True, False):
+        influence(net, x, 300, (0, 0), statistics=statistics)
+    torch.testing.assert_close(*seen, rtol=1e-4, atol=1e-4)
+
+
+def test_influence_needs_no_gradient_mode_and_leaves_none_behind():
+    net, (x, _, _) = shaken(small()).requires_grad_(False), given()
+    with torch.no_grad():
+        assert influence(net, x, 300, (0, 0)).shape == (28, 28)
+    assert not x.requires_grad and x.grad is None and not hooks(net)
+
+
+def test_reach_is_the_mean_distance():
+    m = torch.zeros(5, 7)
+    m[1, 2], m[1, 6], m[4, 2] = 2.0, 1.0, 1.0  # 0, 4 and 3 pixels away
+    assert reach(m, (1, 2)) == pytest.approx(7 / 4)
