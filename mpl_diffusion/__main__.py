@@ -1,4 +1,4 @@
-"""python -m mpl_diffusion: open the course, or ask whether this machine can run it."""
+"""python -m mpl_diffusion: open the course, ask whether this machine can run it, or train its models again."""
 
 import argparse
 import sys
@@ -11,6 +11,22 @@ def main(argv: list[str] | None = None) -> int:
     lab.add_argument("--port", type=_port, help="listen here and nowhere else (default: 8888, or the next free one)")
     lab.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
     commands.add_parser("doctor", help="say what this machine has, and what to do about what is missing")
+    train = commands.add_parser(
+        "train",
+        help="train a model of the course again",
+        description="Train a model of the course again, to FOLDER/weights.safetensors; mpl_diffusion.load reads that. "
+        "On several GPUs, or CPUs: `torchrun --nproc-per-node N -m mpl_diffusion train NAME`.",
+    )
+    train.add_argument("name", metavar="NAME", help="mnist, digit-classifier, ...: a recipe")
+    train.add_argument("--steps", type=_count, help="how many (default: the recipe's, as for all that follow)")
+    train.add_argument("--batch", type=_count, help="images per step, of all processes together")
+    train.add_argument("--seed", type=int, help="of the first weights, the order of the data, the noise")
+    train.add_argument("--device", choices=["cpu", "cuda", "mps"], help="(default: cuda where there is one, or cpu)")
+    train.add_argument("--precision", choices=["float32", "bfloat16"], help="(default: what is faster on the device)")
+    train.add_argument("--compile", action="store_true", default=None, help="through torch.compile")
+    train.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
+    train.add_argument("--out", metavar="FOLDER", help="for checkpoint and weights (default: runs/NAME)")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in FOLDER, if there is one")
     args = parser.parse_args(argv)
     if args.command == "lab":
         from .lab import lab as run
@@ -20,6 +36,15 @@ def main(argv: list[str] | None = None) -> int:
         from .doctor import doctor
 
         return doctor()
+    if args.command == "train":
+        from .runs import train as run
+
+        given = {key: value for key, value in vars(args).items() if key != "command" and value is not None}
+        try:
+            return run(**given)
+        except (ValueError, FileNotFoundError) as error:
+            print(f"{parser.prog} train: {error}", file=sys.stderr)
+            return 1
     parser.print_help()
     return 0
 
@@ -27,6 +52,12 @@ def main(argv: list[str] | None = None) -> int:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 2**16:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: expected a whole number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of them: expected a whole number from 1")
     return int(text)
 
 

@@ -32,7 +32,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str,
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {**header, "format": FORMAT}
-    blob = save(tensors, {**header, "sha256": _digest(tensors, header)})
+    blob = save(tensors, {**header, "sha256": digest(tensors, header)})
     write_whole(Path(path), blob)
 
 
@@ -51,12 +51,13 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} is damaged, or no safetensors file ({error}); delete it and make it again") from None
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
-    if header.pop("sha256", None) != _digest(tensors, header):
+    if header.pop("sha256", None) != digest(tensors, header):
         raise ValueError(f"{path} is damaged: its contents do not match its checksum; delete it and make it again")
     return tensors, header
 
 
-def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+def digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    """The SHA-256 of tensors, with their names, types and shapes, and of a header."""
     sha = hashlib.sha256(repr(sorted(header.items())).encode())
     for name in sorted(tensors):
         sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())

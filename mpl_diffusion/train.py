@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from . import distributed
 from .files import load_tensors, save_tensors
+
+PRECISIONS = ("float32", "bfloat16")
+WINDOW = 100  # a run has diverged when most of so many losses are far too high
 
 
 class Progress(NamedTuple):
@@ -58,6 +62,10 @@ class Trainer:
         slow += (1 - (1 - 1/k)^(gamma + 1)) (fast - slow),     gamma from the share (Karras et al. 2024b, sec. 3.1)
 
     so that an early average is no more than early weights: never the noise that they started from.
+
+    `precision` "bfloat16" computes the loss under autocast (weights stay float32), `compile` sends the network (a
+    denoiser's `net`) through torch.compile. Under torchrun each process takes its rows of every batch, and all step by
+    the mean gradient.
     """
 
     def __init__(
@@ -70,46 +78,58 @@ class Trainer:
         warmup: int = 100,
         betas: tuple[float, float] = (0.9, 0.99),
         clip: float = 1.0,
+        precision: str = "float32",
+        compile: bool = False,
     ):
         if not (lr > 0 and 0 < ema < 0.28):
             raise ValueError(f"lr = {lr!r}, ema = {ema!r}; expected lr > 0, and the share 0 < ema < 0.28")
-        self.model, self.loss, self.lr, self.warmup, self.clip = model, loss, lr, warmup, clip
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision = {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}")
+        self.model, self.lr, self.warmup, self.clip, self.precision = model, lr, warmup, clip, precision
+        self.loss = loss
         self.gamma = _gamma(ema)
+        self._fast = list(model.parameters())
+        self.device = self._fast[0].device
+        self.rank, self.world = distributed.join(self.device)
+        distributed.spread_(list(model.state_dict().values()))
+        if self.rank:
+            torch.manual_seed(torch.initial_seed() + self.rank)  # other t and eps than rank 0's, for other rows
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        self._fast, self._slow = list(model.parameters()), list(self.ema.parameters())
+        self._slow = list(self.ema.parameters())
+        if compile:
+            getattr(model, "net", model).compile()
         self.optimizer = torch.optim.Adam(self._fast, lr=lr, betas=betas, fused=True)
         self.step = 0
         self.losses: list[float] = []  # one per step: an interrupted cell still has its curve
+        self._lowest: list[float] = []  # the lowest median so far, after every WINDOW losses
 
     def run(self, data, steps: int) -> Iterator[Progress]:
         """Train on data[self.step], data[self.step + 1], ... until `steps` are done in all; yields Progress.
 
         Stop it anywhere, run it again: it goes on where it was, as if it had never stopped. Ctrl-C waits for the step
-        that is under way.
+        that is under way. ValueError: a loss or gradient is not finite, or the run has diverged.
         """
         if steps < 1:
             raise ValueError(f"steps = {steps!r}; expected at least 1")
         while self.step < steps:
             with _finish_first():
-                progress = self.update(data[self.step], steps)
+                progress = self.update(tuple(map(self._mine, data[self.step])), steps)
             yield progress
 
     def update(self, batch: tuple[Tensor, ...], steps: int) -> Progress:
-        """One step of gradient descent, number self.step + 1 of `steps`."""
+        """One step of gradient descent on this process's rows, number self.step + 1 of `steps`."""
         k = self.step + 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * min(1, k / self.warmup) * math.cos(math.pi / 2 * self.step / steps) ** 2
-        loss = self.loss(*batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise ValueError(
-                f"the loss is {value} at step {k}; model and ema are those of step {k - 1}. Lower lr = {self.lr:g}?"
-            )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            loss = self.loss(*batch)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self._fast, self.clip).item()
-        if not math.isfinite(norm):
-            raise ValueError(f"the gradient is {norm} at step {k}; model and ema are those of step {k - 1}")
+        loss = loss.detach()
+        distributed.mean_([loss, *(p.grad for p in self._fast if p.grad is not None)])
+        norm = nn.utils.clip_grad_norm_(self._fast, self.clip)
+        value, norm = torch.stack([loss, norm]).tolist()  # the one place where the host waits for the device
+        self._check(k, value, norm)
         self.optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self._slow, self._fast, 1 - (1 - 1 / k) ** (self.gamma + 1))
@@ -117,20 +137,36 @@ class Trainer:
         self.losses.append(value)
         return Progress(k, value)
 
-    def save(self, path: str | Path) -> None:
-        """A checkpoint: weights, their average, Adam's moments, the random state and the curve; atomic."""
-        tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64), "rng": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    @property
+    def healthy(self) -> bool:
+        """No loss of the last ten is one of a diverged run: a checkpoint of now is worth keeping."""
+        return max(self.losses[-10:], default=0.0) <= self._bar()
+
+    def save(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
+        """A checkpoint: weights, their average, Adam's moments, the random states, the curve, your facts; atomic.
+
+        Of several processes all call it, and rank 0 writes.
+        """
+        tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
+        for name, generator in self._generators().items():
+            for rank, state in enumerate(distributed.gather(generator.get_state())):
+                tensors[f"{name}.{rank}" if rank else name] = state
         for part, state in (("model", self.model.state_dict()), ("ema", self.ema.state_dict())):
             tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
-        save_tensors(path, tensors, {"step": json.dumps(self.step)})
+        if self.rank == 0:
+            save_tensors(path, tensors, {**(facts or {}), "step": str(self.step), "processes": str(self.world)})
+        distributed.largest(0)  # whoever reads the file next finds it whole
 
-    def load(self, path: str | Path) -> None:
-        """Go back to a checkpoint; ValueError if it is damaged or of another model (then nothing is changed)."""
+    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
+        """Go back to a checkpoint; ValueError if it is damaged, of another model, of other facts than those given, or
+        of another number of processes (then nothing is changed)."""
         tensors, header = load_tensors(path)
+        given = {**(facts or {}), "processes": str(self.world)}
+        header.setdefault("processes", "1")
+        if other := [f"{k} = {header.get(k)} and not {v}" for k, v in given.items() if header.get(k) != v]:
+            raise ValueError(f"{path} is of another run: it has {', '.join(other)}. Go on with that, or start anew")
         parts = {"model": {}, "ema": {}, "adam": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -146,10 +182,65 @@ class Trainer:
             i, _, moment = name.partition(".")
             moments.setdefault(int(i), {})[moment] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        torch.set_rng_state(tensors["rng"])
-        if "rng.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["rng.cuda"])
-        self.losses, self.step = tensors["losses"].tolist(), json.loads(header["step"])
+        for name, generator in self._generators().items():
+            if (state := tensors.get(f"{name}.{self.rank}" if self.rank else name)) is not None:
+                generator.set_state(state)
+        self.losses, self.step, self._lowest = tensors["losses"].tolist(), int(header["step"]), []
+
+    def _mine(self, array: Tensor) -> Tensor:
+        """This process's rows of a batch, on its device."""
+        if len(array) % self.world:
+            raise ValueError(f"a batch of {len(array)} rows for {self.world} processes; expected a multiple of them")
+        rows = len(array) // self.world
+        return array[self.rank * rows : (self.rank + 1) * rows].to(self.device, non_blocking=True)
+
+    def _check(self, k: int, loss: float, gradient: float) -> None:
+        for name, value in (("loss", loss), ("gradient", gradient)):
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"the {name} is {value} at step {k}; model and ema are those of step {k - 1}. "
+                    f"Lower lr = {self.lr:g}?"
+                )
+        bar = self._bar()
+        if loss > bar and sum(past > bar for past in self.losses[-WINDOW:]) >= WINDOW // 2:
+            raise ValueError(
+                f"the run has diverged: at step {k} the loss is {loss:.3g}, and most of the last {WINDOW} were above "
+                f"{bar:.3g}; its level was {self._lowest[-1]:.3g} once. Go back to a checkpoint from before, or start "
+                f"anew with a lower lr than {self.lr:g}"
+            )
+
+    def _bar(self) -> float:
+        """What the loss of a healthy run stays below: 10 times its lowest level so far, and its level at the start.
+
+        A level is the median of WINDOW losses (the first: of ten, if that is lower). Ten times the lowest alone would
+        stop a run whose loss had almost vanished, the start alone one whose loss rises a little at once.
+        """
+        while (seen := WINDOW * len(self._lowest)) <= len(self.losses) - WINDOW:
+            before = self._lowest[-1] if self._lowest else median(self.losses[:10])
+            self._lowest.append(min(before, median(self.losses[seen : seen + WINDOW])))
+        return max(self._lowest[0], 10 * abs(self._lowest[-1])) if self._lowest else math.inf
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        """The sources of this process's random numbers, by their names in a checkpoint."""
+        generators = {"rng": torch.default_generator}
+        if self.device.type == "cuda":
+            generators["rng.cuda"] = torch.cuda.default_generators[self.device.index]
+        elif self.device.type == "mps":
+            generators["rng.mps"] = torch.mps._get_default_mps_generator()
+        return generators
+
+
+def fast_precision(device: str | torch.device) -> str:
+    """The precision that trains faster on a device: "bfloat16" where its hardware multiplies that, else "float32".
+
+    GPUs from Ampere on have it, and CPUs with AVX512_BF16 or AMX; other CPUs are slower in it than in float32.
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return "bfloat16" if fast else "float32"
 
 
 def _gamma(share: float) -> float:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from mpl_diffusion import MLP, Denoiser, Trainer, batches, linear
-from mpl_diffusion.train import Progress, _gamma
+from mpl_diffusion import MLP, Denoiser, Trainer, batches, fast_precision, linear
+from mpl_diffusion.files import load_tensors, save_tensors
+from mpl_diffusion.train import WINDOW, Progress, _gamma
 
 STEPS = 12
 DATA = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
@@ -157,6 +158,134 @@ def test_a_gradient_that_is_not_finite_stops_with_the_weights_of_the_step_before
     same(everything(trainer), before)
 
 
+def run_with_losses(curve):
+    """Train where the loss is written down beforehand; the gradient is 0."""
+    model = Counter()
+    trainer = Trainer(model, lambda x: 0 * model.w.sum() + float(curve[trainer.step]))
+    for _ in trainer.run(batches(torch.zeros(1, 1), size=1), len(curve)):
+        pass
+    return trainer
+
+
+def noisy(level, spread=0.3):
+    """Losses about a level, as batches make them: some far above it, lognormal."""
+    rng = torch.Generator().manual_seed(0)
+    return level * (spread * torch.randn(len(level), generator=rng, dtype=torch.float64)).exp()
+
+
+FALL = torch.linspace(0, 1, 1200, dtype=torch.float64)
+HEALTHY = {
+    "falls to a level": noisy(0.1 + 0.9 * (-20 * FALL).exp()),
+    "is noisy from batch to batch": noisy(1 - 0.5 * FALL, spread=1.5),
+    "has single spikes": noisy(0.1 + 0.9 * (-20 * FALL).exp()) * (1 + 1000 * (torch.arange(1200) % 50 == 49)),
+    "is bad for 40 steps and recovers": noisy(0.2 + 0 * FALL) * (1 + 100 * ((600 < 1200 * FALL) & (1200 * FALL < 640))),
+    "almost vanishes and rises a hundredfold": noisy((-30 * (FALL - 0.5 * FALL**2) * 1.5).exp() + 1e-4 * (FALL > 0.8)),
+    "is negative and rises": -noisy(5 - 4.9 * FALL),
+    "stays where it began": noisy(1 + 0 * FALL),
+}
+DIVERGED = {
+    "explodes": noisy(0.1 * 1e6 ** (FALL > 0.5).double()),
+    "forgets all it had learned": noisy(0.01 + 2 * (-60 * FALL).exp() + (FALL > 0.5)),
+    "is 20 times its level, most of the time": noisy(0.1 + 1.9 * ((FALL > 0.5) & (torch.arange(1200) % 4 > 0))),
+    "grows slowly without end": noisy(10 ** (4 * FALL)),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_run_is_never_stopped_when_its_loss(name):
+    assert run_with_losses(HEALTHY[name]).step == 1200
+
+
+@pytest.mark.parametrize("name", DIVERGED)
+def test_a_run_has_diverged_when_its_loss(name):
+    with pytest.raises(ValueError, match=r"the run has diverged: at step \d+ the loss .* lower lr than 0.002"):
+        run_with_losses(DIVERGED[name])
+
+
+def test_divergence_is_noticed_within_a_window_and_a_checkpoint_from_within_is_not_worth_keeping():
+    model, healthy = Counter(), []
+    trainer = Trainer(model, lambda x: 0 * model.w.sum() + (1.0 if trainer.step < 350 else 1e3))
+    with pytest.raises(ValueError, match="diverged: at step 401"):
+        for _ in trainer.run(batches(torch.zeros(1, 1), size=1), 1000):
+            healthy.append(trainer.healthy)
+    assert healthy == [True] * 350 + [False] * 50 and WINDOW == 100
+
+
+def test_a_spike_that_is_over_does_not_keep_checkpoints_away():
+    curve = torch.ones(300)
+    curve[200] = 1e4
+    trainer, healthy = run_with_losses(curve[:201]), []
+    healthy.append(trainer.healthy)
+    trainer.losses += [1.0] * 10
+    assert [*healthy, trainer.healthy] == [False, True]
+
+
+def test_a_learning_rate_far_too_large_is_noticed_even_if_the_loss_explodes_in_the_first_window():
+    denoiser = fresh().model
+    with pytest.raises(ValueError, match="the run has diverged: at step 101"):
+        list(Trainer(denoiser, denoiser.loss, lr=100.0, warmup=100).run(data(), 1500))
+
+
+def test_a_resumed_run_still_knows_its_level(tmp_path):
+    first = run_with_losses(DIVERGED["explodes"][:600])
+    first.save(tmp_path / "run.safetensors")
+    model = Counter()
+    second = Trainer(model, lambda x: 0 * model.w.sum() + 1e5)
+    second.load(tmp_path / "run.safetensors")
+    assert second._bar() == first._bar() < 10
+    with pytest.raises(ValueError, match="diverged: at step 651"):
+        list(second.run(batches(torch.zeros(1, 1), size=1), 1200))
+
+
+# ----------------------------------------------------------------------------------- precision, compile, device
+
+
+def test_in_bfloat16_the_network_multiplies_in_it_and_weights_and_loss_stay_in_float32():
+    trainer, seen = fresh(precision="bfloat16"), []
+    trainer.model.net.out.register_forward_hook(lambda layer, x, y: seen.append(y.dtype))
+    half = list(trainer.run(data(), STEPS))
+    assert set(seen) == {torch.bfloat16}
+    assert all(p.dtype == torch.float32 for p in [*trainer.model.parameters(), *trainer.ema.parameters()])
+    full = list(fresh().run(data(), STEPS))
+    assert [p.loss for p in half] == pytest.approx([p.loss for p in full], rel=0.02) and half != full
+
+
+def test_compile_sends_the_network_through_torch_compile(monkeypatch, uninterrupted):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda net: compiled.append(net))
+    trainer = fresh(compile=True)
+    list(trainer.run(data(), STEPS))
+    same(everything(trainer), uninterrupted)
+    fresh()
+    net = Counter()
+    Trainer(net, lambda x: 0 * net.w.sum(), compile=True)
+    assert compiled == [trainer.model.net, net]
+
+
+def test_a_batch_goes_to_the_device_of_the_model():
+    """The meta device is as far away as a GPU: what stayed behind could not be multiplied."""
+    trainer, seen = fresh(), []
+    trainer.device = torch.device("meta")
+    trainer.update = lambda batch, steps: seen.extend(x.device.type for x in batch) or setattr(trainer, "step", 1)
+    next(trainer.run(batches(DATA, DATA, size=4), 1))
+    assert seen == ["meta", "meta"]
+
+
+@pytest.mark.parametrize("avx512_bf16", [False, True])
+@pytest.mark.parametrize("amx", [False, True])
+def test_a_cpu_gets_bfloat16_where_it_multiplies_that_in_hardware(monkeypatch, avx512_bf16, amx):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert fast_precision("cpu") == ("bfloat16" if avx512_bf16 or amx else "float32")
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_gpu_gets_bfloat16_where_it_multiplies_that_in_hardware(monkeypatch, new):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: new or including_emulation)
+    assert fast_precision("cuda:1") == ("bfloat16" if new else "float32")
+    assert fast_precision("mps") == "float32"
+
+
 # ----------------------------------------------------------------------------------- learning rate, average
 
 
@@ -269,6 +398,32 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_changes(tmp_path):
         trainer.load(tmp_path / "nowhere")
 
 
+def test_facts_are_kept_with_a_checkpoint_and_other_facts_are_refused(tmp_path):
+    path, trainer = tmp_path / "run.safetensors", fresh()
+    next(trainer.run(data(), STEPS))
+    trainer.save(path, {"seed": "0", "data": "points"})
+    trainer.load(path)
+    trainer.load(path, {"seed": "0"})
+    before = everything(trainer)
+    with pytest.raises(
+        ValueError, match=r"run.safetensors is of another run: it has seed = 0 and not 1, steps = None and"
+    ):
+        trainer.load(path, {"seed": "1", "steps": "7", "data": "points"})
+    same(everything(trainer), before)
+
+
+def test_a_checkpoint_from_before_there_were_facts_and_processes_still_loads(uninterrupted, tmp_path):
+    path, trainer = tmp_path / "run.safetensors", fresh()
+    next(trainer.run(data(), STEPS))
+    trainer.save(path)
+    tensors, header = load_tensors(path)
+    save_tensors(path, tensors, {"step": header["step"]})
+    other = fresh(seed=5)
+    other.load(path)
+    list(other.run(data(), STEPS))
+    same(everything(other), uninterrupted)
+
+
 # ----------------------------------------------------------------------------------- batches
 
 
@@ -313,6 +468,7 @@ def test_a_batch_is_a_pure_function_of_the_seed_and_its_number():
         ),
         (lambda: fresh(lr=0.0), r"lr = 0.0, ema = 0.05; expected lr > 0"),
         (lambda: fresh(lr=math.nan), r"lr = nan"),
+        (lambda: fresh(precision="float16"), r"precision = 'float16'; expected one of 'float32', 'bfloat16'"),
         (lambda: fresh(ema=0.5), r"ema = 0.5; expected lr > 0, and the share 0 < ema < 0.28"),
         (lambda: fresh(ema=0), r"ema = 0; expected"),
         (lambda: list(fresh().run(data(), 0)), r"steps = 0; expected at least 1"),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from mpl_diffusion.widgets import explore, particles, player, watch
 
@@ -342,6 +343,37 @@ def test_drawing_takes_at_most_a_hundredth_of_the_run(place, monkeypatch):
     for _ in watch((Item(k, 1.0) for k in range(100_000)), 100_000):
         clock.now += 0.001
     assert 0.5 < clock.drawing < 0.013 * clock.now
+
+
+@pytest.mark.parametrize("resumed", [0, 20])
+def test_with_a_batch_size_the_images_per_second_stand_beside_the_loss(place, resumed, monkeypatch):
+    clock, terminal = SimpleNamespace(now=0.0), io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(WATCH.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    def run():
+        for k in range(resumed + 1, 41):
+            clock.now += 0.5
+            yield Item(k, 0.25)
+
+    def shown(**options):
+        list(watch(run(), 40, **options))
+        return Panel.shown[-1] if place == "notebook" else terminal.getvalue()
+
+    assert "loss 0.25" in shown() and "images/s" not in shown()
+    assert "loss 0.25, 2,000 images/s" in shown(batch=1000)
+
+
+@pytest.mark.parametrize("place", ["terminal"], indirect=True)
+def test_a_resumed_run_counts_only_its_own_steps_in_the_time_left(place, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    counts, close = [], tqdm.close
+    monkeypatch.setattr(tqdm, "close", lambda line: (counts.append((line.initial, line.n)), close(line)))
+    list(watch((Item(k, 0.25) for k in range(1001, 1011)), 1010))
+    assert counts[0] == (1000, 1010)
 
 
 @pytest.mark.parametrize("place", ["notebook"], indirect=True)

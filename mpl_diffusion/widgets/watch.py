@@ -18,18 +18,20 @@ def watch(
     label: str = "loss",
     floor: float | None = None,
     floor_label: str = "best possible",
+    batch: int | None = None,
 ) -> Iterator:
     """Pass a run's `Progress(step, loss)` through unchanged, and show its loss on the way.
 
     `losses = [p.loss for p in watch(trainer.run(batches, steps=2000), 2000, floor=0.2365)]`
 
-    Redrawn at most every `every` seconds. `floor` is a loss that no model can beat, drawn dashed.
+    Redrawn at most every `every` seconds. `floor` is a loss that no model can beat, drawn dashed; with the size of a
+    `batch` the images per second stand beside the loss.
     """
     if total < 1:
         raise ValueError(f"total = {total}: the number of steps is at least 1")
     if in_notebook():
-        return _panel(progress, Curve(total, label, floor, floor_label), every)
-    return _terminal(progress, total, label, every)
+        return _panel(progress, Curve(total, label, floor, floor_label, batch), every)
+    return _terminal(progress, total, label, every, batch)
 
 
 def _panel(progress: Iterable, curve: "Curve", every: float) -> Iterator:
@@ -47,24 +49,39 @@ def _panel(progress: Iterable, curve: "Curve", every: float) -> Iterator:
             panel.show(curve.html())
 
 
-def _terminal(progress: Iterable, total: int, label: str, every: float) -> Iterator:
+def _terminal(progress: Iterable, total: int, label: str, every: float, batch: int | None) -> Iterator:
     from tqdm import tqdm
 
     due = 0.0
+    began = time.perf_counter()
     with tqdm(total=total, disable=None) as line:  # None: silent where no one looks
         for done, item in enumerate(progress, 1):
-            if (now := time.perf_counter()) >= due or done == total:
+            step = getattr(item, "step", done)
+            if done == 1:
+                line.initial = line.n = line.last_print_n = step - 1  # a run that was resumed does not begin at 1
+            if (now := time.perf_counter()) >= due or step == total:
                 due = now + every
-                line.set_postfix_str(f"{label} {float(item.loss):.4g}", refresh=False)
-                line.update(getattr(item, "step", done) - line.n)
+                line.set_postfix_str(f"{label} {float(item.loss):.4g}{_rate(batch, done, now - began)}", refresh=False)
+                line.update(step - line.n)
             yield item
+
+
+def _rate(batch: int | None, steps: int, seconds: float) -> str:
+    return f", {batch * steps / max(seconds, 1e-9):,.0f} images/s" if batch else ""
 
 
 class Curve:
     """Means of the loss over equal stretches; when there are too many, neighbours are joined."""
 
-    def __init__(self, total: int, label: str = "loss", floor: float | None = None, floor_label: str = ""):
-        self.total, self.label, self.floor, self.floor_label = total, label, floor, floor_label
+    def __init__(
+        self,
+        total: int,
+        label: str = "loss",
+        floor: float | None = None,
+        floor_label: str = "",
+        batch: int | None = None,
+    ):
+        self.total, self.label, self.floor, self.floor_label, self.batch = total, label, floor, floor_label, batch
         self.bins: list[list] = []  # [last step, sum, count]
         self.width = 1
         self.seen = 0
@@ -97,7 +114,7 @@ class Curve:
         done, todo = step - self.before, self.total - self.before
         points = self.points()
         value = f"{points[-1][1]:.4g}" if points else "not finite"
-        head = bar(done, max(todo, done), seconds, "step", f", {self.label} {value}")
+        head = bar(done, max(todo, done), seconds, "step", f", {self.label} {value}{_rate(self.batch, done, seconds)}")
         return f'<div class="mpld-watch">{head}{self._plot(points, self.total)}</div>' if points else head
 
     def _plot(self, points: list[tuple[int, float]], right: int) -> str:
