@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -43,6 +45,47 @@ def two_sample_test(x: Tensor, y: Tensor, permutations: int = 500, seed: int = 0
     shuffled = torch.stack([sign] + [sign[torch.randperm(len(sign), generator=rng)] for _ in range(permutations)])
     distance = -((shuffled @ apart) * shuffled).sum(1)  # the energy distance, once with the true labels, then shuffled
     return float((distance >= distance[0] - 1e-12).double().mean())
+
+
+def frechet(x: Tensor, y: Tensor) -> float:
+    """|mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)): the squared W_2 distance of the two fitted Gaussians.
+
+    x (n, ...), y (m, ...), usually features; in their units squared (Heusel et al. 2017, eq. 6). Biased upwards, by
+    about 1/n: compare at equal n only, and hold it against its floor. Fewer rows than columns will do.
+    """
+    x, y = _two_samples(x, y)
+    a, b = ((v - v.mean(0)) / (len(v) - 1) ** 0.5 for v in (x, y))  # S_x = a'a, S_y = b'b
+    ra, rb = (torch.linalg.qr(v, mode="r").R for v in (a, b))  # the same S from D rows: S_x = ra'ra
+    cross = torch.linalg.svdvals(ra @ rb.T).sum()  # tr (S_x S_y)^(1/2), without a root of a tiny eigenvalue
+    return float((x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * cross)
+
+
+class PrecisionRecall(NamedTuple):
+    precision: float
+    recall: float
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> PrecisionRecall:
+    """Precision: the share of fakes among the real ones. Recall: the share of real ones among the fakes.
+
+    "Among": in a ball around one of them, out to its k-th nearest neighbour (Kynkaanniemi et al. 2019, eqs. 1 and 2).
+    real (n, ...), fake (m, ...), usually features; real data against real data does not reach 1 either. Low precision:
+    bad samples. Low recall: samples of few kinds, or copies. The ball around a far outlier is wide: precision alone can
+    be deceived (Naeem et al. 2020).
+    """
+    real, fake = _two_samples(real, fake)
+    if not 1 <= k < min(len(real), len(fake)):
+        raise ValueError(f"k = {k!r} for {len(real)} and {len(fake)} rows; expected 1 <= k < rows of either")
+    real, fake = ((v - real.mean(0)).float() for v in (real, fake))  # near 0, so that single precision will do
+    return PrecisionRecall(_share_among(fake, real, k), _share_among(real, fake, k))
+
+
+def _share_among(points: Tensor, centres: Tensor, k: int) -> float:
+    """The share of points in at least one ball around a centre, which reaches to its k-th nearest other centre."""
+    rows = 1000  # at a time, for the memory
+    near = [torch.cdist(c, centres).topk(k + 1, largest=False).values for c in centres.split(rows)]
+    radius = torch.cat(near)[:, k]  # column 0 is the centre itself
+    return float(torch.cat([(torch.cdist(p, centres) <= radius).any(1) for p in points.split(rows)]).double().mean())
 
 
 @torch.no_grad()

@@ -9,8 +9,10 @@ from mpl_diffusion import (
     EmpiricalDenoiser,
     GaussianMixture,
     energy_distance,
+    frechet,
     linear,
     loss_at,
+    precision_recall,
     radial_power,
     sliced_wasserstein,
     two_sample_test,
@@ -117,6 +119,88 @@ def test_a_shifted_or_a_wider_sample_is_found_out(shape):
     assert two_sample_test(x, y[: len(y) // 2], permutations=200) > 0.01  # unequal sizes
 
 
+def with_moments(n, mean, factor):
+    """n points whose mean is `mean` and whose covariance is factor @ factor.T, not nearly but exactly."""
+    z = torch.randn(n, len(mean)).double()
+    z = z - z.mean(0)
+    z = z @ torch.linalg.inv(torch.linalg.cholesky(z.T @ z / (n - 1))).T
+    return torch.as_tensor(mean).double() + z @ torch.as_tensor(factor).double().T
+
+
+def test_frechet_of_two_normal_laws_with_the_same_axes_is_the_closed_form():
+    """|mu - nu|^2 + sum (s_i - r_i)^2, stds s and r along the axes; turning the axes changes nothing."""
+    s, r = torch.tensor([[0.5, 1.0, 2.0, 0.0], [1.5, 1.0, 0.1, 3.0]]).double()
+    x, y = with_moments(50, [1.0, 0, 0, 0], s.diag()), with_moments(80, [0.0, 2, 0, 0], r.diag())
+    expected = 5 + float((s - r).square().sum())
+    turn = torch.linalg.qr(torch.randn(4, 4).double()).Q
+    assert frechet(x, y) == pytest.approx(expected, rel=1e-12)
+    assert frechet(x @ turn, y @ turn) == pytest.approx(expected, rel=1e-12)
+
+
+def test_frechet_of_two_normal_laws_with_other_axes_is_the_closed_form():
+    """In the plane tr M^(1/2) = (tr M + 2 det(M)^(1/2))^(1/2), M = S_x S_y, which need not be symmetric."""
+    a, b = torch.tensor([[1.0, 0.0], [0.8, 0.3]]).double(), torch.tensor([[0.2, 0.9], [0.0, 1.4]]).double()
+    M = a @ a.T @ b @ b.T
+    root = float((M.trace() + 2 * M.det().sqrt()).sqrt())
+    x, y = with_moments(20, [0.0, 0], a), with_moments(30, [3.0, 4], b)
+    expected = 25 + float(a.square().sum() + b.square().sum()) - 2 * root
+    assert frechet(x, y) == pytest.approx(expected, rel=1e-12) == frechet(y, x)
+
+
+def test_frechet_takes_covariances_without_full_rank():
+    """Two lines at an angle: rank 1 each, tr (S_x S_y)^(1/2) = s r |u.v|; and 10 images of 64 pixels."""
+    u, v = torch.nn.functional.normalize(torch.randn(2, 64).double(), dim=1)
+    z = with_moments(5, [0.0], [[1.0]])
+    expected = 4 + 9 - 2 * 2 * 3 * abs(float(u @ v))
+    assert frechet(2 * z * u, 3 * z * v) == pytest.approx(expected, rel=1e-12)
+    x = torch.randn(10, 1, 8, 8).double()
+    d = torch.randn(1, 8, 8).double()
+    assert frechet(x, x.flip(0) + d) == pytest.approx(float(d.square().sum()), rel=1e-12)
+    assert frechet(x, x.flip(0)) == pytest.approx(0, abs=1e-12)
+    spread = float((x - x.mean(0)).square().sum()) / 9
+    assert frechet(x, 3 * x) == pytest.approx(4 * float(x.mean(0).square().sum()) + 4 * spread, rel=1e-12)
+
+
+def test_the_floor_of_frechet_falls_like_one_over_n():
+    floors = [sum(frechet(*torch.randn(2, n, 8)) for _ in range(20)) / 20 for n in (200, 800)]
+    assert floors[0] == pytest.approx(4 * floors[1], rel=0.15)
+
+
+def test_precision_and_recall_are_their_formulas():
+    real, fake = torch.randn(40, 3).double(), 0.5 + 0.7 * torch.randn(25, 3).double()
+
+    def share_among(points, centres, k):
+        inside = 0
+        for p in points:
+            for i, c in enumerate(centres):
+                others = sorted(float((c - o).norm()) for j, o in enumerate(centres) if j != i)
+                if float((p - c).norm()) <= others[k - 1]:
+                    inside += 1
+                    break
+        return inside / len(points)
+
+    for k in (1, 3):
+        precision, recall = share_among(fake, real, k), share_among(real, fake, k)
+        assert 0.1 < recall < precision < 1
+        assert precision_recall(real, fake, k) == (precision, recall)
+        assert precision_recall(fake, real, k) == (recall, precision)
+        assert precision_recall(real + 1000, fake + 1000, k) == (precision, recall)
+
+
+def test_what_is_missing_costs_recall_and_what_is_too_much_costs_precision():
+    """Two towns, far apart; the real one's floor on the diagonal."""
+    left, right, more, again = torch.randn(4, 1500, 2).unbind(0)
+    right, again = right + 30, again + 30
+    both, floor = torch.cat([left, right]), precision_recall(torch.cat([left, right]), torch.cat([more, again]))
+    assert min(floor) > 0.9
+    missing, too_much = precision_recall(both, again), precision_recall(left, torch.cat([more, again]))
+    assert missing.recall == pytest.approx(floor.recall / 2, abs=0.03) and missing.precision > 0.9
+    assert too_much.precision == pytest.approx(floor.precision / 2, abs=0.03) and too_much.recall > 0.9
+    assert precision_recall(left, again) == (0, 0) and precision_recall(left, left) == (1, 1)
+    copies = left[:10].repeat(100, 1)
+    assert precision_recall(left, copies) == (1, pytest.approx(10 / 1500, abs=1e-3))
+
+
 def test_loss_at_is_the_mean_square_error_and_the_best_denoiser_has_the_least():
     schedule, t = linear(), 300
     data = GaussianMixture(torch.ones(1), torch.zeros(1, 2), 0.25 * torch.eye(2))
@@ -165,7 +249,7 @@ def test_shuffling_pixels_makes_any_image_white():
     assert float(radial_power(image[None])[1]) > 20 * float(radial_power(image[None])[10])
 
 
-@pytest.mark.parametrize("distance", [sliced_wasserstein, energy_distance, two_sample_test])
+@pytest.mark.parametrize("distance", [sliced_wasserstein, energy_distance, two_sample_test, frechet, precision_recall])
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
@@ -183,6 +267,12 @@ def test_shuffling_pixels_makes_any_image_white():
 def test_samples_that_cannot_be_compared_are_named(distance, x, y, message):
     with pytest.raises(ValueError, match=message):
         distance(x, y)
+
+
+@pytest.mark.parametrize("k", [0, 5, 7])
+def test_a_k_beyond_the_smaller_sample_is_named(k):
+    with pytest.raises(ValueError, match=rf"k = {k} for 9 and 5 rows; expected 1 <= k < rows"):
+        precision_recall(torch.randn(9, 2), torch.randn(5, 2), k)
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 8, 8), (8, 8), (3, 8, 9)])
