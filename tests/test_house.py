@@ -11,13 +11,13 @@ import mpl_diffusion
 
 HOME = Path(mpl_diffusion.__file__).parent
 FLOORS = (
-    {"process", "files", "nets.time", "data.__init__"},
+    {"process", "files", "distributed", "nets.time", "data.__init__"},
     {"schedules", "ode", "nets.*", "data.mixture", "data.mnist", "data.scenes"},
     {"denoiser", "sde", "samplers", "posterior", "data.toy", "data.empirical"},  # the roll's exact law is a mixture
-    {"guidance", "solvers", "likelihood", "bound"},
-    {"plots", "metrics", "train"},
-    {"widgets.*", "exercises.*"},
-    {"lab", "doctor", "__main__"},  # tools, which may see every room
+    {"guidance", "solvers", "likelihood", "bound", "models", "metrics"},
+    {"plots", "train", "digits"},
+    {"recipes", "widgets.*", "exercises.*"},
+    {"lab", "doctor", "runs", "__main__"},  # tools, which may see every room
 )
 ONLY_IN = {"matplotlib": "plots", "ipywidgets": "widgets", "anywidget": "widgets"}
 ROOMS = {
