@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -36,6 +37,34 @@ def clamp(denoiser, process: Process, low: float = -1.0, high: float = 1.0):
     if not low < high:
         raise ValueError(f"low = {low:g}, high = {high:g}; expected low < high")
     return edit_x0(denoiser, process, lambda x0: x0.clamp_(low, high))
+
+
+def classifier_free(denoiser, w: float):
+    """Classifier-free guidance: past what "nothing" would say, towards what `cond` says; two evaluations in one batch.
+
+        eps = eps_uncond + w (eps_cond - eps_uncond)
+
+    w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
+    cond (B, L) is needed; "nothing" is all zeros.
+    """
+    if not 0 <= w < math.inf:
+        raise ValueError(f"w = {w!r}; expected a finite number from 0 (unconditional) over 1 (conditional) upwards")
+
+    def both(tell):
+        def guided(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
+            if cond is None:
+                raise ValueError("guidance needs a condition: cond is None; sample from the denoiser itself instead")
+            if isinstance(t, Tensor) and t.ndim:
+                t = torch.cat([t, t])
+            told = tell(torch.cat([x_t, x_t]), t, torch.cat([torch.zeros_like(cond), cond]))
+            return torch.lerp(*told.chunk(2), w)
+
+        return guided
+
+    guided = both(denoiser)
+    if hasattr(denoiser, "x0"):
+        guided.x0 = both(denoiser.x0)
+    return guided
 
 
 @lru_cache(maxsize=4096, typed=True)

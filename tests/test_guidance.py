@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mpl_diffusion import MLP, Denoiser, clamp, cosine, ddim, ddpm, edit_x0, final, linear
+from mpl_diffusion import MLP, Denoiser, clamp, classifier_free, cosine, ddim, ddpm, edit_x0, final, linear
 
 SHAPES = {"points": (28, 2), "28 images 28 wide": (28, 1, 28, 28)}
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -102,3 +102,58 @@ def test_what_cannot_be_clamped_is_named():
     guided(torch.randn(5, 2), 37)
     with pytest.raises(ValueError, match=r"t is torch.float32"):
         guided(torch.randn(5, 2), 37.0)  # though 37 == 37.0
+
+
+# ----------------------------------------------------------------------------------- classifier-free
+
+
+def labelled(x, t, cond=None):
+    """An eps that depends on everything: x, t (one, or one per row) and the ids."""
+    t = torch.as_tensor(t, dtype=x.dtype).expand(len(x)).reshape(-1, *[1] * (x.ndim - 1))
+    ids = (0 if cond is None else cond.sum(1).to(x.dtype)) * torch.ones(len(x), dtype=x.dtype)
+    return torch.tanh(x) + t / 100 + ids.sqrt().reshape(-1, *[1] * (x.ndim - 1))
+
+
+@shapes
+@whens
+@pytest.mark.parametrize("w", [0.0, 0.3, 1.0, 1.5, 7.0])
+def test_guidance_goes_w_of_the_way_from_unconditional_to_conditional(shape, when, w):
+    t, x_t, cond = when(), torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
+    without, given = labelled(x_t, t, torch.zeros_like(cond)), labelled(x_t, t, cond)
+    guided = classifier_free(labelled, w)(x_t, t, cond)
+    torch.testing.assert_close(guided, without + w * (given - without), rtol=0, atol=1e-12)
+    if w in (0, 1):
+        assert torch.equal(guided, given if w else without)
+    s = w - 1  # Ho & Salimans' own coefficient
+    torch.testing.assert_close(guided, (1 + s) * given - s * without, rtol=0, atol=1e-12)
+
+
+def test_guidance_asks_once_per_step_with_twice_the_rows():
+    asked = []
+
+    def counted(x, t, cond=None):
+        asked.append(len(x))
+        return labelled(x, t, cond)
+
+    schedule, cond = linear(100), torch.ones(5, 1, dtype=torch.long)
+    final(ddim(classifier_free(counted, 2.0), schedule, torch.randn(5, 2), steps=7, cond=cond))
+    assert asked == [10] * 7
+
+
+def test_a_guided_v_denoiser_starts_from_pure_noise_and_can_be_clamped():
+    schedule, cond = linear(20).zero_terminal_snr(), torch.ones(5, 1, dtype=torch.long)
+    denoiser, x = Denoiser(MLP(width=8, classes=3), schedule, "v"), torch.randn(5, 2)
+    first, *_ = ddim(clamp(classifier_free(denoiser, 3.0), schedule, -0.1, 0.1), schedule, x, steps=10, cond=cond)
+    without, given = denoiser.x0(x, 20), denoiser.x0(x, 20, cond)
+    torch.testing.assert_close(first.x0, (without + 3 * (given - without)).clip(-0.1, 0.1))
+
+
+@pytest.mark.parametrize("w", [-1, float("nan"), float("inf")])
+def test_a_scale_that_is_none_is_named(w):
+    with pytest.raises(ValueError, match=rf"w = {w}; expected a finite number from 0"):
+        classifier_free(labelled, w)
+
+
+def test_guidance_without_a_condition_is_refused():
+    with pytest.raises(ValueError, match="guidance needs a condition: cond is None"):
+        classifier_free(labelled, 2.0)(torch.randn(5, 2), 37)
