@@ -14,16 +14,17 @@ import torch
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
 SECOND = "#E69F00"  # a second data set or schedule beside DATA
 MEANING = {  # names that have the same colour in every figure; what is TRUTH is dashed
-    **dict.fromkeys(("data", "signal", "signal(t)", "photograph", "$p_t$", "x0", "linear"), DATA),
-    **dict.fromkeys(("noise", "noise(t)", "white noise", "eps"), NOISE),
-    **dict.fromkeys(("learned", "cured", "$\\hat x_0$", "v", "cosine"), LEARNED),
+    **dict.fromkeys(("data", "signal", "signal(t)", "photograph", "$p_t$", "x0", "linear", "unseen digits"), DATA),
+    **dict.fromkeys(("noise", "noise(t)", "white noise", "pure noise", "eps"), NOISE),
+    **dict.fromkeys(("learned", "cured", "$\\hat x_0$", "v", "cosine", "samples"), LEARNED),
     **dict.fromkeys(("best possible", "exact", "N(0, 1)"), TRUTH),
-    "as it breaks": MISTAKE,
+    **dict.fromkeys(("as it breaks", "blurred", "smudged copies", "50 of them, ten times"), MISTAKE),
 }
 STYLE = {
     "font.size": 14,
@@ -190,17 +191,101 @@ def arrows(
     return picture
 
 
-def bars(values: dict, colors: dict | None = None, *, xlabel: str = "", floor: float | None = None, alt: str = ""):
+def bars(
+    values: dict,
+    colors: dict | None = None,
+    *,
+    xlabel: str = "",
+    floor: float | None = None,
+    logx: bool = False,
+    alt: str = "",
+    ax=None,
+) -> Picture | None:
     """Named horizontal bars; a dashed black line marks the floor, the best that could be."""
-    picture, ax = _one(None, alt or f"bars: {', '.join(values)}", 8.4, 0.9 + 0.5 * len(values))
+    picture, ax = _one(ax, alt or f"bars: {', '.join(values)}", 8.4, 0.9 + 0.5 * len(values))
     with rc_context(STYLE):
         names = list(values)[::-1]
         shades = [(MEANING | (colors or {})).get(name, LEARNED) for name in names]
         ax.barh(names, [values[name] for name in names], color=shades, height=0.65)
         if floor is not None:
             ax.axvline(floor, color=TRUTH, linestyle="--")
-        ax.set_xlabel(xlabel)
+        ax.set(xlabel=xlabel, xscale="log" if logx else "linear")
         ax.tick_params(axis="y", length=0)
+    return picture
+
+
+def heat(
+    values, *, x=None, y=None, xlabel="", ylabel="", name: str = "", scale=(None, None), alt: str = "", ax=None
+) -> Picture | None:
+    """A table (rows, columns) as shades, row 0 lowest; from white to black over `scale`, or over all its numbers."""
+    picture, ax = _one(ax, alt or f"heat map of {ylabel} by {xlabel}", 8.4, 4.0)
+    values = np.asarray(values)
+    with rc_context(STYLE):
+        x, y = (np.arange(n) if v is None else np.asarray(v) for v, n in ((x, values.shape[1]), (y, values.shape[0])))
+        ax.pcolormesh(x, y, values, cmap="Greys", vmin=scale[0], vmax=scale[1], rasterized=True)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set_title(name, fontsize=14)
+    return picture
+
+
+def unet(shapes: dict, attention: Sequence[str] = (), image=(1, 28, 28), *, alt: str = "") -> Picture:
+    """The lecture's U with a network's own numbers: `shapes` name -> (c, H, W), from encoder to decoder.
+
+    The names of `shapes` begin with down, middle or up; blocks named in `attention` look across the whole picture.
+    """
+    downs, ups = ([name for name in shapes if name.startswith(kind)] for kind in ("down", "up"))
+    (middle,) = (name for name in shapes if name.startswith("middle"))
+    place = {name: (2.0 + 0.35 * i, 3.95 - 1.35 * i) for i, name in enumerate(downs)}
+    place |= {name: (10 - place[down][0], place[down][1]) for name, down in zip(reversed(ups), downs)}
+    place[middle] = (5.0, place[downs[-1]][1] - 1.35)
+    picture, (ax,) = panels(1, 9.6, 4.3 + 1.2 * len(downs) - 1.0, alt or f"a U-Net: {', '.join(shapes)}")
+    pixels = "\u00d7".join(map(str, (*image[1:], image[0])))
+    with rc_context(STYLE):
+        ax.set(xlim=(0, 10), ylim=(place[middle][1] - 0.5, 6.2), xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+
+        def box(x, y, text, color, width=2.5):
+            ax.text(x, y, text, ha="center", va="center", fontsize=13, color=color, linespacing=1.35)
+            edge = (x - width / 2, y - 0.42), width, 0.84
+            ax.add_patch(FancyBboxPatch(*edge, boxstyle="round,pad=0,rounding_size=0.08", fill=False, ec=color, lw=2))
+
+        def arrow(start, end, color="black", **style):
+            ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": color, "lw": 1.8} | style)
+
+        for name, (x, y) in place.items():
+            c, h, w = shapes[name]
+            what = "ResBlock, attention" if name in attention else "ResBlock"
+            box(x, y, f"{h}\u00d7{w}\u00d7{c}\n{what}", LEARNED)
+            side = 0 if name == middle else np.sign(5 - x) * 1.25
+            arrow((5 + 0.35 * np.sign(x - 5), 5.3), (x + side, y + (0.42 if name == middle else 0.3)), NOISE, lw=1.2)
+        for down, up in zip(downs, reversed(ups)):
+            (a, y), (b, _) = place[down], place[up]
+            arrow((a + 1.25, y - 0.2), (b - 1.25, y - 0.2), DATA, linestyle="--")
+            ax.text(4.5, y - 0.27, "skip", color=DATA, fontsize=13, ha="center", va="top")
+        for one, two in zip([*downs, middle, *ups], [*downs[1:], middle, *ups]):
+            (a, y), (b, z) = place[one], place[two]
+            along = 1.0 * np.sign(b - a) if middle in (one, two) else 0
+            start, end = ((a, y - 0.42), (b - along, z + 0.42)) if z < y else ((a + along, y + 0.42), (b, z - 0.42))
+            arrow(start, end)
+        for x, y, text, color in (
+            (place[downs[0]][0], 5.72, f"noisy image $x_t$\n{pixels}", DATA),
+            (place[ups[-1]][0], 5.72, f"prediction\n{pixels}", LEARNED),
+            (5, 5.72, "time $t$\ncos, sin, MLP", NOISE),
+        ):
+            box(x, y, text, color)
+        top = place[downs[0]][1]
+        arrow((place[downs[0]][0], 5.3), (place[downs[0]][0], top + 0.42))
+        arrow((place[ups[-1]][0], top + 0.42), (place[ups[-1]][0], 5.3))
+        fold = image[1] // shapes[downs[0]][1]
+        first, last = (f"fold {fold}\u00d7{fold}, conv", "conv, unfold") if fold > 1 else ("conv", "conv")
+        for x, y, text, where in (
+            (place[downs[0]][0] + 0.1, 4.83, first, "left"),
+            (place[ups[-1]][0] - 0.1, 4.83, last, "right"),
+            (1.05, place[middle][1] - 0.1, "encoder", "center"),
+            (8.95, place[middle][1] - 0.1, "decoder", "center"),
+            (6.4, place[middle][1] - 0.1, "bottleneck", "left"),
+        ):
+            ax.text(x, y, text, ha=where, va="center", fontsize=13)
     return picture
 
 

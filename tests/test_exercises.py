@@ -8,10 +8,12 @@ import re
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
-from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table
+from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table, time_features
 from mpl_diffusion.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.exercises.engine import Attempt
+from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.posterior import bridge
 
 MISTAKES = [
@@ -92,7 +94,19 @@ def by_package(name):
         sde = VP(beta_min=rate, beta_max=rate)
         return x + sde.f(0.5) * x * dt + (sde.g2(0.5) * dt).sqrt() * z
 
+    def ema_update(slow, fast, decay):
+        return torch.lerp(slow, fast, 1 - decay)  # as the Trainer does, whose decay goes with the step
+
+    def nearest(samples, train):
+        return torch.stack([(train - x).flatten(1).square().sum(1).argmin() for x in samples])
+
     return {
+        "time_features": time_features,
+        "resblock_parameters": lambda *sizes: sum(p.numel() for p in ResBlock(*sizes, groups=1).parameters()),
+        "self_attention": scaled_dot_product_attention,
+        "forward_diffusion": lambda x_0, t, eps, betas: table(betas).diffuse(x_0, t, eps),
+        "ema_update": ema_update,
+        "nearest": nearest,
         "score": lambda eps, t, alpha_bar: as_schedule(alpha_bar).score_from_eps(eps, t),
         "sde_step": sde_step,
         "reverse_drift": reverse_drift,

@@ -21,6 +21,8 @@ FIRST_LIGHT = (
     "03_reverse_process",
     "04_swiss_roll",
     "05_score_sde_ode",
+    "06_unet",
+    "07_mnist_ddpm",
 )
 TEXT, PICTURE = "text/plain", ("image/png", "image/jpeg", "image/svg+xml")
 

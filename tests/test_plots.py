@@ -13,6 +13,7 @@ from mpl_diffusion import plots
 
 t = np.arange(11)
 x = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+U = {"stem": (8, 4, 4), "down 4x4": (8, 4, 4), "middle 2x2": (8, 2, 2), "up 4x4": (8, 4, 4)}
 PICTURES = {
     "lines": lambda: plots.lines(
         t, {"signal": t / 10, "noise": 1 - t / 10}, ylabel="std", alt="two lines", marks={"half": (5, 0.5)}
@@ -28,6 +29,8 @@ PICTURES = {
     "bars": lambda: plots.bars(
         {"ours": 1.0, "theirs": 2.0}, {"theirs": plots.NOISE}, xlabel="us", floor=0.5, alt="bars"
     ),
+    "heat": lambda: plots.heat(np.eye(5), xlabel="column", ylabel="row", name="identity", alt="a diagonal"),
+    "unet": lambda: plots.unet(U, ["middle 2x2"], (3, 8, 8), alt="a U"),
     "panels": lambda: plots.panels(2, 6.0, 2.0, alt="empty")[0],
 }
 
@@ -128,6 +131,29 @@ def test_points_lie_where_their_coordinates_say():
     ax = picture.figure.axes[0]
     px, py = ax.transData.transform((1.0, 2.0)) * image.shape[1] / picture.figure.bbox.width
     assert abs(columns.mean() - px) < 2 and abs((image.shape[0] - rows.mean()) - py) < 2
+
+
+def test_a_table_is_shaded_over_its_numbers_or_over_a_given_scale():
+    def darkest(**scale):
+        return pixels(plots.heat(np.array([[0.0, 1.0], [0.0, 0.0]]), alt="one", **scale))[80:250, 120:700].min()
+
+    assert darkest() < 10 < 100 < darkest(scale=(0, 3))
+
+
+def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
+    for downs in (1, 2, 3):
+        sizes = [4 * 2**k for k in range(downs)][::-1]
+        shapes = {f"down {n}x{n}": (8, n, n) for n in sizes} | {"middle 2x2": (9, 2, 2)}
+        shapes |= {f"up {n}x{n}": (8, n, n) for n in sizes[::-1]}
+        drawn = [text.get_text() for text in plots.unet(shapes, ["middle 2x2"], (1, 28, 28)).figure.axes[0].texts]
+        assert drawn.count("skip") == downs and "2×2×9\nResBlock, attention" in drawn
+        assert all(drawn.count(f"{n}×{n}×8\nResBlock") == 2 for n in sizes)
+
+
+def test_bars_stand_side_by_side():
+    axes = plots.panels(2, alt="two")[1]
+    assert plots.bars({"a": 1.0, "b": 2.0}, ax=axes[1]) is None
+    assert [len(ax.patches) for ax in axes] == [0, 2]
 
 
 @pytest.mark.parametrize("color", [plots.DATA, plots.NOISE, plots.LEARNED])

@@ -9,7 +9,17 @@ import inspect
 import textwrap
 from collections.abc import Callable
 
-from . import forward_process, noise_schedules, reverse_process, reverse_steps, score_sde_ode, start_here, swiss_roll
+from . import (
+    forward_process,
+    mnist_ddpm,
+    noise_schedules,
+    reverse_process,
+    reverse_steps,
+    score_sde_ode,
+    start_here,
+    swiss_roll,
+    unet,
+)
 from .engine import Case, Exercise, Mistake, Verdict
 from .verdicts import judge
 
@@ -22,6 +32,8 @@ NOTEBOOKS = {
     "03": reverse_process.EXERCISES,
     "04": swiss_roll.EXERCISES + reverse_steps.EXERCISES,
     "05": score_sde_ode.EXERCISES,
+    "06": unet.EXERCISES,
+    "07": mnist_ddpm.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 
