@@ -11,10 +11,18 @@ import pytest
 import tiny_recipe
 import torch
 
-from mpl_diffusion import load, recipes
+from mpl_diffusion import load, models, recipes
 from mpl_diffusion.__main__ import main
 from mpl_diffusion.files import load_tensors, save_tensors
 from mpl_diffusion.runs import train
+
+
+@pytest.fixture(scope="module", autouse=True)
+def a_tiny_recipe():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(recipes.RECIPES, "tiny", tiny_recipe.tiny)
+        patch.setitem(models.MODELS, "tiny", tiny_recipe.model)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +132,7 @@ from mpl_diffusion.files import load_tensors
 from mpl_diffusion.runs import train
 out, steps, rng, killed = sys.argv[1], int(sys.argv[2]), random.Random(int(sys.argv[3])), 0
 torch.set_num_threads(1)
+tiny_recipe.join_the_others()
 sys.stdout = open(os.devnull, "w")
 run = lambda every: train("tiny", out=out, steps=steps, resume=True, every=every)
 train("tiny", out=out + ".warm", steps=1)  # or every child would import what an optimizer's first step does

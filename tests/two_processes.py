@@ -75,5 +75,6 @@ def everything(folder: Path, rank: int) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    tiny_recipe.join_the_others()
     rank = int(os.environ["RANK"])
     torch.save(everything(Path(sys.argv[1]), rank), Path(sys.argv[1], f"{rank}.pt"))
