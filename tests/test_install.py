@@ -11,6 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from mpl_diffusion import read_digits
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 TEST = PROJECT["optional-dependencies"]["test"]
@@ -82,15 +84,17 @@ def test_the_readme_gives_the_two_commands_and_the_pinned_torch():
         assert (ROOT / file).exists(), f"README links to {file}"
 
 
-def test_the_readmes_example_runs(tmp_path, monkeypatch):
+def test_the_readmes_examples_run(tmp_path, monkeypatch):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
-    assert sum(bool(line.strip()) for line in example.splitlines()) <= 10
+    examples = re.findall(r"```python\n(.*?)```", readme, re.S)
+    assert max(sum(bool(line.strip()) for line in example.splitlines()) for example in examples) <= 10
     monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(compile(example, "README.md", "exec"), names)
-    assert (tmp_path / "roll.png").stat().st_size > 10_000
-    assert names["x"].shape == (2000, 2) and names["x"].abs().max() < 4, "a point strayed"
+    roll, digits = ({} for _ in examples)
+    for example, names in zip(examples, (roll, digits)):
+        exec(compile(example, "README.md", "exec"), names)
+    assert (tmp_path / "roll.png").stat().st_size > 10_000 and (tmp_path / "sevens.png").stat().st_size > 3_000
+    assert roll["x"].shape == (2000, 2) and roll["x"].abs().max() < 4, "a point strayed"
+    assert (read_digits(digits["x"]) == 7).sum() >= 13, "the sevens are none"
 
 
 def test_what_runs_here_is_inside_the_ranges():
