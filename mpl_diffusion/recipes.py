@@ -1,7 +1,8 @@
 """How each shipped model was trained: data, loss and numbers, one short function per model.
 
 `python -m mpl_diffusion train NAME` follows a recipe to its end and writes the weights. The random numbers of a run
-begin with its seed, before the network is built: the same seed, data and machine give the same weights.
+begin with its seed, before the network is built: the same seed, data and machine give the same weights. Each recipe
+has its own numbers of `steps` and rows per `batch`; all take `seed`, `device`, and what `computing` takes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .nets.classifier import Classifier
 from .samplers import ddim, final
 from .train import Trainer, batches, fast_precision
 
+Device = str | torch.device
+
 
 class Recipe(NamedTuple):
     """All that a training needs, and how its outcome is measured."""
@@ -37,40 +40,17 @@ class Recipe(NamedTuple):
     also: Callable[[nn.Module, Path], object] | None = None  # writes what else comes of the weights, into their folder
 
 
-def mnist(
-    steps: int = 12_000,
-    batch: int = 128,
-    *,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-    precision: str | None = None,
-    compile: bool = False,
-) -> Recipe:
+def mnist(steps: int = 12_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
     """Digits by label: L_simple for v on a cosine schedule, 15 % of the labels dropped (Ho & Salimans 2022)."""
     images, labels, source = real_digits()
     torch.manual_seed(seed)
     denoiser = models.mnist().to(device)
-    trainer = Trainer(
-        denoiser,
-        partial(denoiser.loss, p_uncond=0.15),
-        lr=2e-3,
-        ema=0.03,
-        warmup=200,
-        precision=precision or fast_precision(device),
-        compile=compile,
-    )
+    loss = partial(denoiser.loss, p_uncond=0.15)
+    trainer = Trainer(denoiser, loss, lr=2e-3, ema=0.03, warmup=200, **computing(device, **how))
     return Recipe(trainer, batches(images, labels[:, None] + 1, size=batch, seed=seed), steps, source, drawn)
 
 
-def digit_classifier(
-    steps: int = 2_000,
-    batch: int = 128,
-    *,
-    seed: int = 0,
-    device: str | torch.device = "cpu",
-    precision: str | None = None,
-    compile: bool = False,
-) -> Recipe:
+def digit_classifier(steps: int = 2_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
     """Which digit is it? Cross-entropy with smoothed labels, on digits that are turned, scaled and moved a little."""
     images, labels, source = real_digits()
     torch.manual_seed(seed)
@@ -79,10 +59,13 @@ def digit_classifier(
     def loss(x: Tensor, label: Tensor) -> Tensor:
         return cross_entropy(classifier(wiggle(x)), label, label_smoothing=0.1)
 
-    trainer = Trainer(
-        classifier, loss, lr=2e-3, ema=0.05, precision=precision or fast_precision(device), compile=compile
-    )
+    trainer = Trainer(classifier, loss, lr=2e-3, ema=0.05, **computing(device, **how))
     return Recipe(trainer, batches(images, labels, size=batch, seed=seed), steps, source, accuracy, write_reference)
+
+
+def computing(device: Device, precision: str | None = None, compile: bool = False) -> dict:
+    """How the Trainers of a recipe compute: in the precision that was asked for, or the faster one on the device."""
+    return {"precision": precision or fast_precision(device), "compile": compile}
 
 
 RECIPES: dict[str, Callable[..., Recipe]] = {"mnist": mnist, "digit-classifier": digit_classifier}

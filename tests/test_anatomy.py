@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_unet import given, shaken, small
+from test_unet import given, shaken, silent, small
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -96,17 +96,28 @@ def test_without_attention_the_network_is_one_whose_attention_adds_nothing():
     torch.testing.assert_close(out, net(x, t, cond))
 
 
-def test_without_time_all_times_are_alike():
+def test_without_time_the_network_is_one_whose_times_are_all_alike():
     net, (x, t, cond) = shaken(small()), given()
     with without(net, "time"):
-        assert torch.equal(net(x, t, cond), net(x, 0 * t, cond))
+        out = net(x, t, cond)
+        assert torch.equal(out, net(x, 0 * t, cond))
+    silent([net.time[-1]])
+    torch.testing.assert_close(out, net(x, t, cond))
+
+
+def test_without_time_the_resblocks_still_hear_the_label():
+    net, (x, t, cond) = shaken(small()), given()
+    silent(layer.out for stage in (*net.down, net.middle, *net.up) for layer in stage.cross_attention)
+    with without(net, "time"):
+        assert not torch.allclose(net(x, t, cond), net(x, t, cond % 10 + 1), atol=1e-5)
 
 
 def test_without_labels_every_label_is_nothing():
     net, (x, t, cond) = shaken(small()), given()
+    nothing = net(x, t)
     with without(net, "labels"):
-        assert torch.equal(net(x, t, cond), net(x, t))
-    assert torch.equal(net(x, t), net(x, t, torch.zeros_like(cond)))
+        assert torch.equal(net(x, t, cond), nothing)
+    assert not torch.allclose(net(x, t, cond), nothing, atol=1e-5)
 
 
 def test_a_part_can_be_taken_out_again_and_again_also_within_itself():
@@ -197,7 +208,8 @@ def test_costs_of_a_block_are_those_by_hand():
     assert cost["stem"] == (9 * 4 * 16 + 16, 9 * 4 * 16 * 14 * 14)
     res = 2 * (9 * 16 * 16 + 16) + 2 * (16 + 16) + 64 * 32 + 32
     assert cost["down 14x14"] == (res, 2 * 9 * 16 * 16 * 196 + 64 * 32)
-    assert cost["labels"] == (11 * 24 + 24, 0)
+    assert cost["time"] == (16 * 64 + 64 + 64 * 64 + 64, 16 * 64 + 64 * 64)
+    assert cost["labels"] == (11 * 24 + 24 + 24 * 64 + 64, 24 * 64)  # ids, a place, and the gist
 
 
 # --------------------------------------------------------------------------------------------- who moves whom

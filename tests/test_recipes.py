@@ -36,6 +36,23 @@ def test_a_recipe_trains_the_model_of_its_name_and_takes_every_option(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("option", [{"precison": "float32"}, {"lr": 1e-3}, {"clip": 5.0}])
+def test_what_is_no_option_of_a_recipe_is_refused_also_where_its_trainer_has_one(name, option):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(option))}'"):
+        RECIPES[name](batch=8, **option)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_compiled_when_asked_for_and_only_then(name, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    RECIPES[name](batch=8)
+    assert compiled == []
+    RECIPES[name](batch=8, compile=True)
+    assert len(compiled) == 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_a_pure_function_of_its_seed(name):
     def losses(seed):
         torch.rand(3)

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from mpl_diffusion import Denoiser, UNet, cosine, load
+from mpl_diffusion import Denoiser, UNet, cosine, load, time_features
 from mpl_diffusion.nets.unet import Attention, Join, ResBlock
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -108,6 +109,47 @@ def test_every_resblock_hears_the_time():
     assert not torch.allclose(block(x, torch.zeros(2, 8)), block(x, torch.ones(2, 8)), atol=1e-3)
 
 
+def silent(layers):
+    """The layers, from now on answering 0."""
+    with torch.no_grad():
+        for layer in layers:
+            for p in layer.parameters():
+                p.zero_()
+
+
+@pytest.mark.parametrize("way", ["gist", "cross-attention"])
+def test_a_label_reaches_every_pixel_by_either_way_alone(way):
+    net = shaken(small())
+    x, t, cond = given()
+    crossing = [layer.out for stage in (*net.down, net.middle, *net.up) for layer in stage.cross_attention]
+    assert len(crossing) == 3
+    silent([net.gist] if way == "cross-attention" else crossing)
+    assert ((net(x, t, cond % 10 + 1) - net(x, t, cond)).abs() > 1e-7).float().mean() > 0.99
+    silent([net.gist, *crossing])
+    assert torch.equal(net(x, t, cond % 10 + 1), net(x, t, cond))
+
+
+@pytest.mark.parametrize("length", [0, 1, 4])
+def test_the_resblocks_hear_the_time_and_the_mean_of_the_tokens_if_there_are_any(length):
+    net = shaken(small(vocabulary=11 if length else 0, length=length))
+    x, t, _ = given()
+    cond = torch.randint(1, 11, (3, length), generator=torch.Generator().manual_seed(2)) if length else None
+    told = net.time[2](nn.functional.silu(net.time[0](time_features(t, 16))))
+    if length:
+        tokens = [net.tokens.weight[cond[:, place]] + net.places[place] for place in range(length)]
+        told = told + (sum(tokens) / length) @ net.gist.weight.mT + net.gist.bias
+    else:
+        assert not [name for name, _ in net.named_parameters() if name.split(".")[0] in ("tokens", "places", "gist")]
+    heard = []
+    for block in net.modules():
+        if isinstance(block, ResBlock):
+            block.register_forward_pre_hook(lambda block, args: heard.append(args[1]))
+    net(x, t, cond)
+    assert len(heard) == 5
+    for emb in heard:
+        torch.testing.assert_close(emb, told * told.sigmoid(), rtol=1e-4, atol=1e-5)
+
+
 def test_every_row_is_treated_by_itself():
     net = shaken(small())
     x, t, cond = given(batch=5)
@@ -206,16 +248,27 @@ def test_attention_is_its_formula(heads, tokens):
     torch.testing.assert_close(layer(x, context), by_hand(layer, x, context), rtol=1e-4, atol=1e-5)
 
 
-def test_attention_takes_the_fused_path(monkeypatch):
+@pytest.mark.parametrize("tokens", [None, 5])
+def test_attention_in_float64_is_its_formula_in_float64(tokens):
+    torch.manual_seed(0)
+    layer = shaken(Attention(16, 2, groups=4, context_dim=None if tokens is None else 6)).double()
+    x = torch.randn(2, 16, 5, 3).double()
+    context = None if tokens is None else torch.randn(2, tokens, 6).double()
+    torch.testing.assert_close(layer(x, context), by_hand(layer, x, context), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_attention_takes_the_fused_path_on_a_cpu_never_in_half_precision(monkeypatch, dtype):
     calls = []
 
     def fused(q, k, v):
-        calls.append(q.shape)
+        calls.append((q.shape, q.dtype, k.dtype, v.dtype))
         return scaled_dot_product_attention(q, k, v)
 
     monkeypatch.setattr("mpl_diffusion.nets.unet.scaled_dot_product_attention", fused)
-    Attention(16, 2, groups=4)(torch.randn(3, 16, 5, 5))
-    assert calls == [(3, 2, 25, 8)]
+    Attention(16, 2, groups=4).to(dtype)(torch.randn(3, 16, 5, 5, dtype=dtype))
+    kind = torch.float32 if dtype == torch.bfloat16 else dtype
+    assert calls == [((3, 2, 25, 8), kind, kind, kind)]
 
 
 def test_positions_shuffled_in_are_the_same_positions_shuffled_out():
@@ -290,7 +343,7 @@ def test_training_lowers_the_loss():
 
 def test_the_shipped_network_is_the_one_that_the_course_describes():
     net = load("mnist").net
-    assert sum(p.numel() for p in net.parameters()) == 674_628
+    assert sum(p.numel() for p in net.parameters()) == 687_108
     assert (net.channels, net.patch, net.length, net.tokens.num_embeddings) == (1, 2, 1, 11)
 
 

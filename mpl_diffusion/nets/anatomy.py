@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .unet import Attention, Join, ResBlock, Stage, UNet
+from .unet import Attention, Join, Stage, UNet
 
 
 def blocks(net: UNet) -> list[tuple[str, Stage, list[nn.Module]]]:
@@ -59,7 +59,7 @@ class Hooks:
 def without(net: nn.Module, *parts: str) -> Hooks:
     """with without(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
 
-    "skips": zeros come across. "attention": positions do not see each other. "time": the ResBlocks are told no time.
+    "skips": zeros come across. "attention": positions do not see each other. "time": nobody is told the time.
     "labels": every id is 0, "nothing". The rest was trained beside the part and expects it: what you see is how much
     *this* network leans on it, not how well another would do that never had it.
     """
@@ -91,7 +91,7 @@ PARTS = {
         lambda layer: layer.register_forward_hook(lambda layer, args, out: args[0]),
     ),
     "time": Part(
-        lambda module: [module.time] if isinstance(module, ResBlock) else [],
+        lambda module: [module.time] if isinstance(module, UNet) else [],
         lambda layer: layer.register_forward_hook(_zeros),
     ),
     "labels": Part(
@@ -130,7 +130,7 @@ def costs(net: UNet, x: Tensor) -> dict[str, Cost]:
     inside = {name: modules for (_, _, modules), name in zip(blocks(net), feature_maps(net, x[:1], 0))}
     inside = {"time": [net.time], **inside, "head": [net.norm, net.head]}
     if net.tokens is not None:
-        inside["labels"] = [net.tokens]
+        inside["labels"] = [net.tokens, net.gist]
     owner = {layer: name for name, tops in inside.items() for top in tops for layer in top.modules()}
     work = dict.fromkeys(inside, 0)
 

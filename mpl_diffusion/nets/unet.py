@@ -17,8 +17,8 @@ from .time import time_features
 class ResBlock(nn.Module):
     """x + f(x, t), f: norm, SiLU, conv, norm, *time scales and shifts*, SiLU, conv.
 
-    Time comes in as Dhariwal & Nichol's adaptive group norm (2021, eq. 3); Ho et al. only shift. The last convolution
-    starts at zero: a new block is the identity (or its 1x1 skip).
+    Time comes in as Dhariwal & Nichol's adaptive group norm (2021, sec. 3.1); Ho et al. only shift. The last
+    convolution starts at zero: a new block is the identity (or its 1x1 skip).
     """
 
     def __init__(self, c_in: int, c_out: int, time_dim: int, groups: int):
@@ -38,7 +38,8 @@ class ResBlock(nn.Module):
 class Attention(nn.Module):
     """x + softmax(q k' / sqrt(d)) v: every position asks every position, or (cross) every token of `context`.
 
-    (B, c, H, W), context (B, L, D) or none -> (B, c, H, W)  (Vaswani et al. 2017, eq. 1; Rombach et al. 2022, 3.3).
+    (B, c, H, W), context (B, L, D) or none -> (B, c, H, W)
+    (Vaswani et al. 2017, eq. 1; Rombach et al. 2022, sec. 3.3).
     """
 
     def __init__(self, c: int, heads: int, groups: int, context_dim: int | None = None):
@@ -95,7 +96,8 @@ class UNet(nn.Module):
     a cheaper stem for the same network. Any H and W that `patch` divides will do, down to one position at the bottom.
 
     With a `vocabulary` of n ids, 0 meaning "nothing", every stage with attention also asks `length` tokens: labels
-    (digit + 1, length 1) and captions alike. cond = None is all zeros.
+    (digit + 1, length 1) and captions alike; and their mean, the gist of the caption, goes with the time into every
+    ResBlock (GLIDE does so with its last token, Nichol et al. 2022). cond = None is all zeros.
     """
 
     def __init__(
@@ -119,11 +121,10 @@ class UNet(nn.Module):
             )
         self.channels, self.patch, self.length, self.time_dim = channels, patch, length, widths[0]
         time_dim, token_dim = 4 * widths[0], widths[-1] if vocabulary else 0
-        self.time = nn.Sequential(
-            nn.Linear(self.time_dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim), nn.SiLU()
-        )
+        self.time = nn.Sequential(nn.Linear(self.time_dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
         if vocabulary:
             self.tokens, self.places = nn.Embedding(vocabulary, token_dim), nn.Parameter(torch.zeros(length, token_dim))
+            self.gist = nn.Linear(token_dim, time_dim)
         else:
             self.tokens = None
         stage = dict(blocks=blocks, time_dim=time_dim, groups=groups, heads=heads, token_dim=token_dim)
@@ -147,6 +148,7 @@ class UNet(nn.Module):
                 f"H and W multiples of {self.patch}"
             )
         emb, tokens = self.time(time_features(t, self.time_dim)), self.read(cond, len(x))
+        emb = silu(emb if tokens is None else emb + self.gist(tokens.mean(dim=1)))
         h, skips = self.stem(pixel_unshuffle(x, self.patch)), []
         for stage, shrink in zip(self.down, [nn.Identity(), *self.shrink]):
             h = stage(shrink(h), emb, tokens)
