@@ -72,11 +72,19 @@ class Schedule(Process):
             raise ValueError(f"t runs from {low} to {high}; this schedule has t = 0 ... {self.T}")
         return t
 
-    def times(self, steps: int) -> Tensor:
-        """T = t_0 > t_1 > ... > t_steps = 0, evenly spaced: times(50) of T = 1000 is 1000, 980, ..., 20, 0."""
+    def times(self, steps: int, spacing: str = "trailing") -> Tensor:
+        """The times of a walk of so many steps, the first to the last, (steps + 1,): the last is 0, the clean data.
+
+        "trailing" ends every step evenly from T down: 1000, 980, ..., 20, 0 (50 of T = 1000). "linspace" asks at even
+        times from T to 1: 1000, 980, 959, ..., 21, 1, 0; its last step hardly moves. "leading" counts up from 1 by
+        T // steps: 981, 961, ..., 21, 1, 0; it never sees x_T, which it is given (Lin et al. 2024, table 2).
+        """
         if not is_whole(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps = {steps!r}; expected a whole number from 1 to T = {self.T}")
-        return torch.linspace(self.T, 0, steps + 1, dtype=torch.float64).round().long()
+        if spacing not in SPACINGS:
+            raise ValueError(f"spacing = {spacing!r}; expected one of {', '.join(map(repr, SPACINGS))}")
+        asked = SPACINGS[spacing](self.T, steps)
+        return torch.cat([asked.round().long(), torch.zeros(1, dtype=torch.long)])
 
     def random_times(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n times from 1 ... T, stratified: each n-th of the range gets one, so a batch sees all noise levels.
@@ -99,6 +107,13 @@ class Schedule(Process):
 
     def __repr__(self) -> str:
         return f"Schedule({self.name}, T={self.T}, signal(T)={float(self.signal(self.T)):.3g})"
+
+
+SPACINGS = {  # (T, steps) -> the falling times at which a denoiser is asked
+    "trailing": lambda T, steps: torch.linspace(T, 0, steps + 1, dtype=torch.float64)[:-1],
+    "linspace": lambda T, steps: torch.linspace(T, 1, steps, dtype=torch.float64),
+    "leading": lambda T, steps: 1 + torch.arange(steps).flip(0) * (T // steps),
+}
 
 
 def table(beta, name: str = "table") -> Schedule:

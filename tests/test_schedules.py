@@ -124,6 +124,44 @@ def test_50_steps_of_1000_are_1000_980_to_20_and_0():
     assert linear().times(50).tolist() == list(range(1000, -1, -20))
 
 
+@pytest.mark.parametrize(
+    "spacing, steps, first, last",
+    [
+        ("trailing", 50, [1000, 980, 960], [40, 20, 0]),
+        ("linspace", 50, [1000, 980, 959], [21, 1, 0]),
+        ("leading", 50, [981, 961, 941], [21, 1, 0]),
+        ("trailing", 300, [1000, 997, 993], [7, 3, 0]),
+        ("linspace", 300, [1000, 997, 993], [4, 1, 0]),
+        ("leading", 300, [898, 895, 892], [4, 1, 0]),  # 1000 // 300 = 3, so a tenth of the range is never seen
+        ("trailing", 1, [1000, 0], [1000, 0]),
+        ("linspace", 1, [1000, 0], [1000, 0]),
+        ("leading", 1, [1, 0], [1, 0]),
+    ],
+)
+def test_each_spacing_leaves_out_what_its_name_says(spacing, steps, first, last):
+    times = linear(1000).times(steps, spacing).tolist()
+    assert len(times) == steps + 1 and times[: len(first)] == first and times[-len(last) :] == last
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])
+def test_every_spacing_visits_each_time_once_and_all_of_them_with_T_steps(spacing):
+    for T in (1, 2, 7, 60):
+        for steps in range(1, T + 1):
+            times = linear(T).times(steps, spacing)
+            assert times.shape == (steps + 1,) and (times.diff() < 0).all() and times[-1] == 0
+        assert times.tolist() == list(range(T, -1, -1))
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])
+def test_the_spacings_are_those_of_a_peer(spacing):
+    from diffusers import DDIMScheduler
+
+    for steps in (10, 50, 300):  # without a tie, which the two round to different sides
+        theirs = DDIMScheduler(num_train_timesteps=1000, timestep_spacing=spacing)
+        theirs.set_timesteps(steps)
+        assert linear(1000).times(steps, spacing)[:-1].tolist() == (theirs.timesteps + 1).tolist()
+
+
 @given(st.integers(1, 2000), st.integers(1, 300), st.integers(0, 1000))
 def test_random_times_lie_in_1_to_T_and_one_falls_into_each_nth_of_the_range(T, n, seed):
     t = linear(T).random_times(n, torch.Generator().manual_seed(seed))
@@ -190,6 +228,7 @@ def test_even_the_shortest_schedules_are_schedules(schedule, T):
         (lambda: linear(10).times(0), r"steps = 0; expected a whole number from 1 to T = 10"),
         (lambda: linear(10).times(11), r"steps = 11; expected a whole number from 1 to T = 10"),
         (lambda: linear(10).times(2.5), r"steps = 2.5; expected a whole number from 1 to T = 10"),
+        (lambda: linear(10).times(5, "even"), r"spacing = 'even'; expected one of 'trailing', 'linspace', 'leading'"),
         (lambda: linear(10).times(True), r"steps = True; expected a whole number"),
     ],
 )
