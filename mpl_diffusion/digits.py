@@ -19,7 +19,7 @@ from torch import Tensor
 from . import models
 from .data.mnist import mnist
 from .files import digest, load_tensors, save_tensors
-from .metrics import frechet, precision_recall
+from .metrics import frechet, jackknife, precision_recall
 from .nets.classifier import Classifier
 
 REFERENCE = "mnist-test-features.safetensors"
@@ -45,6 +45,7 @@ class Quality(NamedTuple):
 
     n: int
     frechet: float
+    frechet_std: float  # by a jackknife over ten parts
     precision: float
     recall: float
     shares: list[float]  # of the images, read as 0 ... 9
@@ -61,8 +62,8 @@ class Quality(NamedTuple):
         read = "" if self.accuracy is None else f", {self.accuracy:.1%} read as labelled"
         real = self.floor
         return (
-            f"{self.n:,} images: Frechet distance {self.frechet:.2f} ({self.ratio:.1f} x real digits' "
-            f"{real.frechet:.2f}; {real.even:.2f} with even labels), "
+            f"{self.n:,} images: Frechet distance {self.frechet:.2f} +- {self.frechet_std:.2f} "
+            f"({self.ratio:.1f} x real digits' {real.frechet:.2f}; {real.even:.2f} with even labels), "
             f"precision {self.precision:.2f} (real {real.precision:.2f}), "
             f"recall {self.recall:.2f} (real {real.recall:.2f}), {self.classes:.2f} of 10 classes{read}"
         )
@@ -84,6 +85,7 @@ def quality(images: Tensor, labels: Tensor | None = None) -> Quality:
     return Quality(
         len(images),
         frechet(features, real),
+        jackknife(lambda part: frechet(part, real), features),
         *precision_recall(real, features),
         shares.tolist(),
         classes=math.exp(float(torch.special.entr(shares).sum())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -63,6 +64,18 @@ def frechet(x: Tensor, y: Tensor) -> float:
 class PrecisionRecall(NamedTuple):
     precision: float
     recall: float
+
+
+def jackknife(measure: Callable[[Tensor], float], x: Tensor, parts: int = 10, seed: int = 0) -> float:
+    """The std of measure(x), from leaving out one of `parts` random parts of the rows at a time (Tukey 1958):
+
+    std^2 = (k - 1)/k  sum_i (m_i - mean m)^2,       m_i without part i of k
+    """
+    if not 2 <= parts <= len(x):
+        raise ValueError(f"parts = {parts!r}; expected from 2 to the number of rows, {len(x)}")
+    groups = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).chunk(parts)
+    left = torch.tensor([measure(x[torch.cat([*groups[:i], *groups[i + 1 :]])]) for i in range(len(groups))])
+    return float(((len(groups) - 1) * left.double().var(correction=0)).sqrt())
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> PrecisionRecall:
