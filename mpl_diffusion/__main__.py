@@ -1,4 +1,4 @@
-"""python -m mpl_diffusion: open the course, ask whether this machine can run it, or train its models again."""
+"""python -m mpl_diffusion: open the course, ask if this machine can run it, make its models and tables again."""
 
 import argparse
 import sys
@@ -27,6 +27,18 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
     train.add_argument("--out", metavar="FOLDER", help="for checkpoint and weights (default: runs/NAME)")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in FOLDER, if there is one")
+    measure = commands.add_parser(
+        "measure",
+        help="measure a table of the course again",
+        description="Measure a table of the course again, row by row, into FILE; mpl_diffusion.measured reads that.",
+    )
+    measure.add_argument("name", metavar="NAME", help="ddim: quality against steps, for every sampler")
+    measure.add_argument("--n", type=_count, help="images for each row (default: 400)")
+    measure.add_argument("--device", choices=["cpu", "cuda"], help="(default: cpu)")
+    measure.add_argument("--compile", action="store_true", default=None, help="through torch.compile")
+    measure.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
+    measure.add_argument("--out", metavar="FILE", help="(default: runs/NAME.json)")
+    measure.add_argument("--resume", action="store_true", help="go on with what FILE already holds")
     args = parser.parse_args(argv)
     if args.command == "lab":
         from .lab import lab as run
@@ -36,14 +48,16 @@ def main(argv: list[str] | None = None) -> int:
         from .doctor import doctor
 
         return doctor()
-    if args.command == "train":
-        from .runs import train as run
-
+    if args.command in ("train", "measure"):
+        if args.command == "train":
+            from .runs import train as run
+        else:
+            from .tables import measure as run
         given = {key: value for key, value in vars(args).items() if key != "command" and value is not None}
         try:
             return run(**given)
         except (ValueError, FileNotFoundError) as error:
-            print(f"{parser.prog} train: {error}", file=sys.stderr)
+            print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
             return 1
     parser.print_help()
     return 0

@@ -89,12 +89,14 @@ def lines(
     logy: bool = False,
     ylim=None,
     marks: dict | None = None,
+    std: dict | None = None,
     alt: str = "",
     ax=None,
 ) -> Picture | None:
     """Curves over a common x, each named at its right end in its own colour; `marks`: name -> (x, y) of a dot.
 
-    Colours come from `colors` (name -> colour), or from MEANING, or in turn.
+    `std`: name -> one std per point, drawn as a band of one std to either side. Colours come from `colors`
+    (name -> colour), or from MEANING, or in turn.
     """
     picture, ax = _one(ax, alt or f"{', '.join(series)} against {xlabel}", 8.4, 4.0)
     with rc_context(STYLE):
@@ -105,6 +107,9 @@ def lines(
             y, color = np.asarray(y, dtype=float), known.get(name) or next(cycle)
             truth = color == TRUTH
             ax.plot(x, y, color=color, linestyle="--" if truth else "-", zorder=3 if truth else 2)
+            if name in (std or {}):
+                error = np.asarray(std[name], dtype=float)
+                ax.fill_between(x, y - error, y + error, color=color, alpha=0.15, linewidth=0)
             seen = np.flatnonzero(np.isfinite(y) & (y > 0 if logy else True))
             if len(seen):
                 ends.append([name, color, x[seen[-1]], y[seen[-1]]])

@@ -100,7 +100,18 @@ def by_package(name):
     def nearest(samples, train):
         return torch.stack([(train - x).flatten(1).square().sum(1).argmin() for x in samples])
 
+    def ddim_eta(x_t, t, t_next, eps, z, eta, alpha_bar):
+        return final(ddim(lambda x, t, cond: eps, as_schedule(alpha_bar), x_t, [t, t_next], eta, noise=[z]))
+
+    def ddpm_coefficients(t, beta):
+        one, nil = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+        each = ((one, nil, nil), (nil, one, nil), (nil, nil, one))
+        return torch.cat([ddpm_step(x_t, t, eps, z, beta).view(1) for x_t, eps, z in each])
+
     return {
+        "walk_times": lambda T, S: linear(T).times(S),
+        "ddim_eta": ddim_eta,
+        "ddpm_coefficients": ddpm_coefficients,
         "time_features": time_features,
         "resblock_parameters": lambda *sizes: sum(p.numel() for p in ResBlock(*sizes, groups=1).parameters()),
         "self_attention": scaled_dot_product_attention,

@@ -14,9 +14,9 @@ FLOORS = (
     {"process", "files", "distributed", "nets.time", "data.__init__"},
     {"schedules", "ode", "nets.*", "data.mixture", "data.mnist", "data.scenes"},
     {"denoiser", "sde", "samplers", "posterior", "data.toy", "data.empirical"},  # the roll's exact law is a mixture
-    {"guidance", "solvers", "likelihood", "bound", "models", "metrics"},
+    {"guidance", "solvers", "rotation", "likelihood", "bound", "models", "metrics"},
     {"plots", "train", "digits"},
-    {"recipes", "widgets.*", "exercises.*"},
+    {"recipes", "tables", "widgets.*", "exercises.*"},
     {"lab", "doctor", "runs", "__main__"},  # tools, which may see every room
 )
 ONLY_IN = {"matplotlib": "plots", "ipywidgets": "widgets", "anywidget": "widgets"}

@@ -10,6 +10,7 @@ from mpl_diffusion import (
     GaussianMixture,
     energy_distance,
     frechet,
+    jackknife,
     linear,
     loss_at,
     precision_recall,
@@ -279,3 +280,35 @@ def test_a_k_beyond_the_smaller_sample_is_named(k):
 def test_images_that_are_not_squares_are_named(shape):
     with pytest.raises(ValueError, match=r"images have shape .*; expected squares, \(B, N, N\)"):
         radial_power(torch.zeros(shape))
+
+
+# ----------------------------------------------------------------------------------- jackknife
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    x = torch.randn(60, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    error = float(x.std() / math.sqrt(60))
+    assert jackknife(lambda part: float(part.mean()), x, parts=60) == pytest.approx(error, rel=1e-6)
+    assert jackknife(lambda part: float(part.mean()), x, parts=10) == pytest.approx(error, rel=0.6)
+
+
+def test_the_jackknife_knows_the_spread_of_a_frechet_distance_over_fresh_samples():
+    rng, real = torch.Generator().manual_seed(0), torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
+    draws = [1.5 * torch.randn(200, 3, generator=rng) for _ in range(60)]
+    spread = float(torch.tensor([frechet(x, real) for x in draws]).std())
+    told = [jackknife(lambda part: frechet(part, real), x) for x in draws[:20]]
+    assert sum(told) / 20 == pytest.approx(spread, rel=0.35)
+
+
+def test_the_jackknife_leaves_out_random_rows_and_repeats():
+    x = torch.arange(20.0).repeat_interleave(5)[:, None]  # rows in order: neighbours are alike
+    seen = []
+    first = jackknife(lambda part: seen.append(part) or float(part.mean()), x)
+    assert first == jackknife(lambda part: float(part.mean()), x) != jackknife(lambda p: float(p.mean()), x, seed=1)
+    assert [len(part) for part in seen] == [90] * 10 and all(len(part.unique()) > 15 for part in seen)
+
+
+@pytest.mark.parametrize("parts", [1, 6])
+def test_a_jackknife_of_too_few_or_too_many_parts_is_refused(parts):
+    with pytest.raises(ValueError, match=rf"parts = {parts}; expected from 2 to the number of rows, 5"):
+        jackknife(lambda part: 0.0, torch.zeros(5, 1), parts)

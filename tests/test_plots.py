@@ -162,6 +162,14 @@ def test_a_curve_has_the_colour_it_was_given(color):
     assert count(here, color) > 500 > 20 > count(there, color)
 
 
+def test_a_curve_has_a_band_of_one_std_to_either_side():
+    _, (ax,) = plots.panels(1, alt="a band")
+    plots.lines([0, 1, 2], {"y": [1.0, 2.0, 3.0], "bare": [0.0, 0.0, 0.0]}, std={"y": [0.5, 0.1, 0.2]}, ax=ax)
+    (band,) = ax.collections
+    corners = {(round(x, 3), round(y, 3)) for x, y in band.get_paths()[0].vertices}
+    assert {(0, 0.5), (0, 1.5), (1, 1.9), (1, 2.1), (2, 2.8), (2, 3.2)} <= corners
+
+
 def test_names_at_the_ends_of_lines_do_not_overlap():
     names = ["one", "two", "three", "four"]
     picture = plots.lines(t, {name: t * 0 + 0.001 * k for k, name in enumerate(names)})

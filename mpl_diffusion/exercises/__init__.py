@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 
 from . import (
+    ddim,
     forward_process,
     mnist_ddpm,
     noise_schedules,
@@ -34,6 +35,7 @@ NOTEBOOKS = {
     "05": score_sde_ode.EXERCISES,
     "06": unet.EXERCISES,
     "07": mnist_ddpm.EXERCISES,
+    "08": ddim.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 
