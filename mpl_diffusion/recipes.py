@@ -96,7 +96,7 @@ def accuracy(classifier: nn.Module) -> dict[str, float]:
 
 @torch.no_grad()
 def drawn(denoiser: Denoiser, n: int = 5000) -> dict[str, float]:
-    """The quality of n digits, labels drawn evenly, 20 steps of DDIM, w = 1: what `digits.quality` says of them."""
+    """The quality of n digits, labels drawn evenly, 20 steps of DDIM with eta = 1, w = 1, to `digits.quality`."""
     device, process = next(denoiser.parameters()).device, denoiser.process
     labels, rng = torch.arange(n) % 10, torch.Generator().manual_seed(0)
     images = [
@@ -106,6 +106,8 @@ def drawn(denoiser: Denoiser, n: int = 5000) -> dict[str, float]:
                 process,
                 process.prior(len(some), 1, 28, 28, generator=rng).to(device),
                 steps=20,
+                eta=1.0,
+                noise=rng,
                 cond=(some[:, None] + 1).to(device),
             )
         )

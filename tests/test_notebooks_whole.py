@@ -23,6 +23,7 @@ FIRST_LIGHT = (
     "05_score_sde_ode",
     "06_unet",
     "07_mnist_ddpm",
+    "08_ddim",
 )
 TEXT, PICTURE = "text/plain", ("image/png", "image/jpeg", "image/svg+xml")
 
