@@ -39,9 +39,7 @@ def test_every_walk_is_there_once_with_its_number_of_evaluations(table):
 def test_the_plan_has_all_steps_for_every_eta_and_both_variances():
     plan = walks()
     assert {(w.steps, w.eta) for w in plan if w.sampler == "ddim" and w.spacing == "trailing"} == {
-        *((S, eta) for S in (1, 2, 5, 10, 20, 50, 100, 200) for eta in ETAS),
-        (1000, 0.0),
-        (1000, 1.0),
+        (S, eta) for S in (1, 2, 5, 10, 20, 50, 100, 200, 1000) for eta in ETAS
     }
     assert {w.steps for w in plan if w.sampler == "ddpm"} == set(STEPS)  # sigma^2 = beta; eta = 1 has beta_tilde
     assert {w.sampler for w in plan} == {"ddim", "ddpm", "dpm_solver", "heun"}
