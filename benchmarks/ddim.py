@@ -8,8 +8,8 @@
     pipeline / ours     diffusers' DDIMPipeline with the same network, weights, schedule and number of steps
     guided / unguided   w = 3, one doubled batch a step
 
-Both walks start from the same x_T, and the run checks that they end in the same digits, to 2e-2 (theirs keeps its tables in
-float32, which the steep end of the cosine schedule feels).
+Both walks start from the same x_T, and the run checks that they end in the same digits, to 2e-2 (theirs keeps
+its tables in float32, which the steep end of the cosine schedule feels).
 """
 
 import os
