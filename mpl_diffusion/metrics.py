@@ -67,9 +67,11 @@ class PrecisionRecall(NamedTuple):
 
 
 def jackknife(measure: Callable[[Tensor], float], x: Tensor, parts: int = 10, seed: int = 0) -> float:
-    """The std of measure(x), from leaving out one of `parts` random parts of the rows at a time (Tukey 1958):
+    """The std of measure(x), from leaving out one of k random parts of the rows at a time (Tukey 1958).
 
-    std^2 = (k - 1)/k  sum_i (m_i - mean m)^2,       m_i without part i of k
+        std^2 = (k - 1)/k  sum_i (m_i - mean m)^2,       m_i without part i
+
+    x (n, ...), k = `parts`, from 2 to n; in the units of `measure`.
     """
     if not 2 <= parts <= len(x):
         raise ValueError(f"parts = {parts!r}; expected from 2 to the number of rows, {len(x)}")

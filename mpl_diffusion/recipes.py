@@ -96,7 +96,7 @@ def accuracy(classifier: nn.Module) -> dict[str, float]:
 
 @torch.no_grad()
 def drawn(denoiser: Denoiser, n: int = 5000) -> dict[str, float]:
-    """The quality of n digits, labels drawn evenly, 20 steps of DDIM with eta = 1, w = 1, to `digits.quality`."""
+    """The quality of n digits, labels drawn evenly, 20 steps of DDIM, eta = 1, w = 1: `digits.quality` of them."""
     device, process = next(denoiser.parameters()).device, denoiser.process
     labels, rng = torch.arange(n) % 10, torch.Generator().manual_seed(0)
     images = [

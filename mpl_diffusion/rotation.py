@@ -23,9 +23,9 @@ from .samplers import Denoise, Step, ask, asked_at, both_ends, refuse_nan, visit
 def heun(
     denoiser: Denoise, process: Process, x: Tensor, steps: int | Sequence = 10, cond: Tensor | None = None
 ) -> Iterator[Step]:
-    """DDIM to second order: a step, a look from where it arrived, and half the difference of the two v as correction.
+    """DDIM to second order: a step, a look from where it arrived, and a correction by how much v has changed.
 
-        x' = cos(delta) x + sin(delta) v + delta/2 (v' - v turned by delta)
+        x' = cos(delta) x + sin(delta) v + delta/2 (v' - v turned by delta)       (r = 1)
 
     Two calls a step (Heun's method; Karras et al. 2022, algorithm 1, in sigma), one in a last step to noise = 0, where
     no network was trained. steps: how many, or the times, as for `ddim`.

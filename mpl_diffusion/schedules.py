@@ -75,7 +75,7 @@ class Schedule(Process):
     def times(self, steps: int, spacing: str = "trailing") -> Tensor:
         """The times of a walk of so many steps, the first to the last, (steps + 1,): the last is 0, the clean data.
 
-        "trailing" ends every step evenly from T down: 1000, 980, ..., 20, 0 (50 of T = 1000). "linspace" asks at even
+        "trailing" spaces the steps evenly from T to 0: 1000, 980, ..., 20, 0 (50 of T = 1000). "linspace" asks at even
         times from T to 1: 1000, 980, 959, ..., 21, 1, 0; its last step hardly moves. "leading" counts up from 1 by
         T // steps: 981, 961, ..., 21, 1, 0; it never sees x_T, which it is given (Lin et al. 2024, table 2).
         """

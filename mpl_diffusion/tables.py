@@ -63,7 +63,7 @@ class Row(NamedTuple):
     precision: float
     recall: float
     accuracy: float  # the share read as the label that was asked for
-    seconds: float  # for all n images
+    seconds: float  # for all n images, of the whole walk
 
 
 class Table(NamedTuple):
@@ -113,7 +113,7 @@ def measured(name: str | Path = "ddim") -> Table:
         table = Table(found["n"], Floor(**found["floor"]), [Row(**row) for row in found["rows"]], found["facts"])
     except (json.JSONDecodeError, KeyError, TypeError):
         raise ValueError(f"{path} is damaged, or no table of this project; make it again") from None
-    if table.facts["weights"] != weights():
+    if table.facts.get("weights") != weights():
         raise ValueError(f"{path} was measured with other weights than those in the box; measure it again")
     return table
 
@@ -144,6 +144,8 @@ def measure(
             raise ValueError(f"{path} holds rows of {before.n} images; go on with --n {before.n}, or start anew")
         rows = before.rows
     path.parent.mkdir(parents=True, exist_ok=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch sees no 'cuda' here; leave out --device, and the CPU measures")
     if threads:
         torch.set_num_threads(threads)
     where = f"CPU, {torch.get_num_threads()} thread(s)" if device == "cpu" else torch.cuda.get_device_name(device)

@@ -146,6 +146,7 @@ def test_an_unknown_table_is_named(capsys):
 @pytest.mark.parametrize(
     "change, message",
     [
+        (lambda d: d["facts"].pop("weights"), "was measured with other weights than those in the box"),
         (lambda d: d["facts"].update(weights="other"), "was measured with other weights than those in the box"),
         (lambda d: d.update(format="mpl_diffusion table 0"), "has format 'mpl_diffusion table 0'; this version reads"),
         (lambda d: d["rows"][0].pop("frechet"), "is damaged, or no table of this project"),
@@ -158,6 +159,12 @@ def test_a_table_of_other_weights_or_versions_is_refused(change, message, tmp_pa
     (tmp_path / "t.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match=message):
         measured(tmp_path / "t.json")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_named(tmp_path, capsys):
+    assert main(["measure", "ddim", "--device", "cuda", "--out", str(tmp_path / "t.json")]) == 1
+    assert "torch sees no 'cuda' here; leave out --device" in capsys.readouterr().err
 
 
 def test_half_a_file_is_damaged(tmp_path):
