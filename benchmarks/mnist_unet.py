@@ -1,7 +1,7 @@
 """The U-Net and its training beside diffusers' UNet2DModel + DDPMScheduler: images/s, memory, and quality for time.
 
     python benchmarks/mnist_unet.py                 speed and memory, 3 minutes
-    python benchmarks/mnist_unet.py quality [10]    and both trained for so many minutes on MNIST, 3 times that in all
+    python benchmarks/mnist_unet.py quality [10]    and both trained for so many minutes on MNIST, 4 times that in all
 
 The peer is the from-scratch recipe of the Hugging Face diffusion course, unit 1, notebook 2: UNet2DModel of 1.7 M
 parameters, batch 128, Adam at 1e-3, DDPMScheduler's 1,000 linear steps, mean squared error of eps; images in [-1, 1].
@@ -9,7 +9,7 @@ parameters, batch 128, Adam at 1e-3, DDPMScheduler's 1,000 linear steps, mean sq
 Speed: alternating rounds in one process, two threads, batch 128 to train and 64 to call, medians. bfloat16 is measured
 where `fast_precision` recommends it. Memory: the peak of a process of its own that does three training steps.
 Quality: each trains alone for the same wall time; Frechet distance to the test set, and its floor at the same number
-of samples; even labels for ours, DDIM with 20 steps for both (theirs through its own DDIMScheduler).
+of samples; even labels for ours, DDIM with 20 steps, eta 0 and 1, for both (theirs through its own DDIMScheduler).
 """
 
 import os
@@ -62,12 +62,12 @@ class Peer:
         return self.net(x_t, 500, return_dict=False)[0]
 
     @torch.no_grad()
-    def sample(self, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def sample(self, n: int, eta: float) -> tuple[torch.Tensor, torch.Tensor | None]:
         scheduler = DDIMScheduler(**LINEAR)
         scheduler.set_timesteps(20)
         x = torch.randn(n, 1, 28, 28)
         for t in scheduler.timesteps:
-            x = scheduler.step(self.net(x, t, return_dict=False)[0], t, x).prev_sample
+            x = scheduler.step(self.net(x, t, return_dict=False)[0], t, x, eta=eta).prev_sample
         return x.clamp(-1, 1), None
 
 
@@ -90,10 +90,10 @@ class Ours:
             return self.denoiser(x_t, 500, cond)
 
     @torch.no_grad()
-    def sample(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def sample(self, n: int, eta: float) -> tuple[torch.Tensor, torch.Tensor]:
         labels, schedule = torch.arange(n) % 10, self.denoiser.process
         x_T, denoiser = schedule.prior(n, 1, 28, 28), clamp(self.trainer.ema, schedule)
-        return final(ddim(denoiser, schedule, x_T, steps=20, cond=labels[:, None] + 1)), labels
+        return final(ddim(denoiser, schedule, x_T, steps=20, eta=eta, cond=labels[:, None] + 1)), labels
 
 
 def contenders() -> dict:
@@ -142,10 +142,10 @@ def quality(minutes: float) -> None:
             model.train(*data[steps])
             steps += 1
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
-        for n in (1000, 5000) if name == "ours" else (1000,):
+        print(f"{name}: {128 * steps:,} images in {wall:.0f} s ({cpu:.0f} s of CPU)", flush=True)
+        for n, eta in ((1000, 0.0), (1000, 1.0), (5000, 1.0)) if name == "ours" else ((1000, 0.0), (1000, 1.0)):
             torch.manual_seed(1)
-            print(f"{name}: {128 * steps:,} images in {wall:.0f} s ({cpu:.0f} s of CPU)")
-            print(f"  {n} samples: {judged(*model.sample(n))}")
+            print(f"  eta = {eta:g}: {judged(*model.sample(n, eta))}", flush=True)
 
 
 def fastest(minutes: float) -> Ours:

@@ -117,6 +117,19 @@ def test_up_and_down_again_comes_home_to_second_order(process):
     assert errors[2] < 5e-3 and errors[0] > 2.5 * errors[1] > 6 * errors[2], errors
 
 
+def test_the_correction_where_nothing_but_noise_arrives_is_half_the_change_of_v():
+    """One step up to signal = 0, by the formula of `heun` itself: x' = cos x + sin v + delta/2 (v' - v turned)."""
+    schedule, t = linear(400).zero_terminal_snr(), 300
+    exact, x = GAUSSIAN.denoiser(schedule), points()
+    exact.x0 = lambda x, t, cond=None: torch.full_like(x, MEAN)
+    a, s = float(schedule.signal(t)), float(schedule.noise(t))
+    eps, delta = exact(x, t), math.pi / 2 - math.atan2(s, a)
+    v = a * eps - s * (x - s * eps) / a
+    turned = math.cos(delta) * v - math.sin(delta) * x
+    step = math.cos(delta) * x + math.sin(delta) * v + delta / 2 * (-MEAN - turned)
+    assert torch.allclose(final(invert(exact, schedule, x, [400, t])), step, rtol=0, atol=1e-12)
+
+
 # ----------------------------------------------------------------------------------- exact cases
 
 
