@@ -140,6 +140,21 @@ def test_guidance_asks_once_per_step_with_twice_the_rows():
     assert asked == [10] * 7
 
 
+@whens
+def test_a_batch_that_fills_the_cpu_goes_in_two_halves_to_the_same_end(when, monkeypatch):
+    asked, x_t, cond = [], torch.randn(28, 1, 28, 28), torch.randint(1, 11, (28, 1))
+    t = when()
+
+    def counted(x, t, cond=None):
+        asked.append(len(x))
+        return labelled(x, t, cond)
+
+    doubled = classifier_free(counted, 2.0)(x_t, t, cond)
+    monkeypatch.setattr("mpl_diffusion.guidance.FULL", x_t.numel() - 1)
+    halves = classifier_free(counted, 2.0)(x_t, t, cond)
+    assert asked == [56, 28, 28] and torch.equal(doubled, halves)
+
+
 def test_a_guided_v_denoiser_starts_from_pure_noise_and_can_be_clamped():
     schedule, cond = linear(20).zero_terminal_snr(), torch.ones(5, 1, dtype=torch.long)
     denoiser, x = Denoiser(MLP(width=8, classes=3), schedule, "v"), torch.randn(5, 2)
