@@ -172,9 +172,17 @@ PIXELS = "canvas => canvas.toDataURL()"
 
 
 def moves(widget, keys=("ArrowRight", "ArrowLeft", "Home", "End")) -> bool:
-    """Whether a key on one of the widget's controls changes the pixels of its canvas."""
+    """Whether a key on one of the widget's controls changes the pixels of its canvas; of a box of words: draws anew."""
     widget.scroll_into_view_if_needed()
     canvas = widget.locator("canvas").first
+    if (box := widget.locator("form input[type=text]")).count():
+        before = canvas.get_attribute("data-shown")
+        box.press("Enter")
+        for _ in range(600):  # its kernel has to paint
+            if canvas.get_attribute("data-shown") != before:
+                return True
+            widget.page.wait_for_timeout(50)
+        return False
     for control in widget.locator("input:enabled").all():
         for key in keys:
             before = canvas.evaluate(PIXELS)

@@ -220,3 +220,168 @@ def test_a_page_of_its_own_lives_without_kernel_or_network_on_a_telephone(course
         assert min(float(word.evaluate("node => parseFloat(getComputedStyle(node).fontSize)")) for word in words) >= 16
     assert lab.complaints == []
     phone.close()
+
+
+# The box that paints on demand, in a notebook of its own
+
+ASK = """
+import threading
+import numpy as np
+from mpl_diffusion import ask
+
+known, go, closed = "red green blue".split(), threading.Semaphore(0), []
+
+def check(text):
+    for word in text.split():
+        if word not in known:
+            raise ValueError(f"{word!r} in {text!r} is no word here; known are {', '.join(20 * known)}")
+
+def paint(text, w):
+    try:
+        for k in range(1, 4):
+            go.acquire()
+            picture = np.full((64, 64, 3), 0.93)
+            for word in text.split():
+                picture[16:48, : 16 * k, known.index(word)] = w / 10
+            yield picture
+    except GeneratorExit:
+        closed.append(text)
+        raise
+
+go.release(3)
+box = ask(paint, "red", w=range(1, 10), check=check, alt="stripes")
+box
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(folder, lab):
+    """Two views of one box; its painter takes a step when it is told to go."""
+    write(folder, "ask.ipynb", ASK, "box")
+    lab.open("ask.ipynb")
+    assert [cell.errors for cell in lab.run_all()] == [[], []]
+    for widget in range(2):
+        lab.page.locator(".mpld-ask").nth(widget).locator("canvas").wait_for()
+    return lab
+
+
+@pytest.fixture
+def views(desk):
+    desk.execute("while go.acquire(False): pass")
+    yield desk.widgets()
+    desk.execute("box.stop(); go.release(9)\nbox.wait(5)")
+    assert desk.complaints == []
+
+
+def enter(view, words: str) -> None:
+    view.get_by_role("textbox").fill(words)
+    view.get_by_role("textbox").press("Enter")
+
+
+def says(view, selector: str, words: str) -> None:
+    """Wait until a part of the box says these words."""
+    view.locator(selector).filter(has_text=re.compile(words)).wait_for(timeout=10_000)
+
+
+def test_enter_paints_and_every_view_shows_the_walk_its_words_and_how_long_it_takes(desk, views):
+    enter(views[0], "green")
+    desk.execute("go.release(1)")
+    for view in views:
+        says(view, ".mpld-news.mpld-busy", r"painting: [0-9.]+ s$")
+        says(view, "figcaption", "^green, w = 1$")
+    desk.execute("go.release(1)")
+    for view in views:
+        says(view, ".mpld-news.mpld-busy", r"painting: [0-9.]+ s, 2 pictures")
+        says(view, "figcaption", "^green, w = 1$")
+    desk.execute("go.release(1)")
+    for view in views:
+        says(view, ".mpld-news:not(.mpld-busy)", r"painted in [0-9.]+ s, 3 pictures")
+        assert view.get_by_role("textbox").input_value() == "green"
+        assert view.get_by_role("img").get_attribute("aria-label") == "stripes: green, w = 1"
+    assert desk.execute("print(box.text, box.status)") == "green painted"
+
+
+def test_a_newer_caption_ends_the_older_walk_and_typing_goes_on_meanwhile(desk, views):
+    enter(views[0], "red")
+    desk.execute("go.release(1)")
+    says(views[0], "figcaption", "^red, w = 1$")
+    enter(views[0], "blue")
+    views[0].get_by_role("textbox").press_sequentially(" gr")
+    desk.execute("go.release(9)")
+    says(views[1], "figcaption", "^blue, w = 1$")
+    says(views[0], ".mpld-news", "painted in")
+    assert desk.execute("print(closed.pop())") == "red"
+    assert views[0].get_by_role("textbox").input_value() == "blue gr"
+
+
+def test_an_unknown_word_is_told_beside_the_box_and_the_picture_stays_where_it_is(desk, views):
+    canvas, box = views[0].locator("canvas"), views[0].get_by_role("textbox")
+    before = (canvas.evaluate("canvas => canvas.toDataURL()"), canvas.bounding_box())
+    enter(views[0], "purple")
+    says(views[0], ".mpld-wrong", "^'purple' in 'purple' is no word here; known are red, green, blue")
+    assert (canvas.evaluate("canvas => canvas.toDataURL()"), canvas.bounding_box()) == before
+    assert (box.get_attribute("aria-invalid"), box.input_value()) == ("true", "purple")
+    height = desk.page.locator(".jp-WindowedPanel-outer").first.bounding_box()["height"]
+    assert views[0].bounding_box()["height"] <= height
+    desk.execute("go.release(3)")
+    enter(views[0], "red")
+    says(views[0], ".mpld-news", "painted in")
+    assert (box.get_attribute("aria-invalid"), views[0].locator(".mpld-wrong").text_content()) == ("false", "")
+
+
+def test_a_slider_asks_when_it_rests_and_python_moves_it(desk, views):
+    slider = views[0].locator("input[type=range]")
+    desk.execute("asked = box._asked; go.release(9)")
+    for _ in range(4):
+        slider.press("ArrowRight")
+    says(views[1], "figcaption", "w = 5$")
+    assert desk.execute("print(box._asked - asked)") == "1"
+    desk.execute("go.release(9); box.w = 9")
+    says(views[0], "figcaption", "w = 9$")
+    assert slider.get_attribute("aria-valuetext") == "w = 9"
+    desk.execute("go.release(9); box.w = 1")
+    says(views[0], "figcaption", "w = 1$")
+
+
+def test_what_is_typed_never_reaches_the_notebook_and_escape_stops(desk, views):
+    cells = desk.page.locator(".jp-Cell").count()
+    box = views[0].get_by_role("textbox")
+    box.fill("")
+    box.press_sequentially("red dd xab")
+    box.press("Enter")
+    assert desk.page.locator(".jp-Cell").count() == cells and box.input_value() == "red dd xab"
+    enter(views[0], "red")
+    says(views[0], ".mpld-busy", "painting")
+    box.press("Escape")
+    says(views[1], ".mpld-news:not(.mpld-busy)", "stopped")
+
+
+def test_focus_can_be_seen_in_the_box_and_on_its_button(views):
+    box = views[0].get_by_role("textbox")
+    box.focus()
+    for kind in ("INPUT", "BUTTON"):
+        ring = "({ tagName }, { outlineStyle, outlineWidth }) => [tagName, outlineStyle, outlineWidth]"
+        found = box.evaluate(f"() => ({ring})(document.activeElement, getComputedStyle(document.activeElement))")
+        assert found == [kind, "solid", "3px"]
+        box.page.keyboard.press("Tab")
+
+
+def test_a_box_in_a_page_of_its_own_says_that_it_needs_a_notebook(desk, views, browser, tmp_path):
+    desk.execute(f"box.save(r'{tmp_path}/box.html')")
+    phone = browser.new_page(viewport={"width": 360, "height": 740}, offline=True)
+    lab = Lab(phone, f"file://{tmp_path}/{{}}.html")
+    phone.goto(lab.address.format("box"))
+    (widget,) = lab.widgets()
+    says(widget, ".mpld-news", "needs a running notebook")
+    assert widget.get_by_role("img").is_visible() and not widget.locator("input:enabled, button:enabled").all()
+    assert phone.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "it is too wide"
+    assert lab.complaints == []
+    phone.close()
+
+
+def test_a_box_whose_kernel_is_gone_says_so(desk):
+    view = desk.widgets()[0]
+    view.get_by_role("textbox").focus()
+    desk.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    enter(view, "red")
+    says(view, ".mpld-news", "No answer: this box needs a running notebook")
