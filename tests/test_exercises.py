@@ -8,11 +8,14 @@ import re
 
 import pytest
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch import nn
+from torch.nn.functional import conv1d, scaled_dot_product_attention
 
 from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table, time_features
 from mpl_diffusion.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.exercises.engine import Attempt
+from mpl_diffusion.exercises.latent_diffusion import Parts
+from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
 from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.posterior import bridge
 
@@ -108,7 +111,23 @@ def by_package(name):
         each = ((one, nil, nil), (nil, one, nil), (nil, nil, one))
         return torch.cat([ddpm_step(x_t, t, eps, z, beta).view(1) for x_t, eps, z in each])
 
+    def times_smaller(image, latent):
+        with torch.device("meta"):  # shapes alone
+            x = torch.empty(1, *image)
+            z = Autoencoder(f=image[1] // latent[1], channels=image[0], latents=latent[0]).encode(x)
+        return x.numel() / z.numel()
+
+    def receptive_field(kernels, strides):
+        x = pixels = torch.zeros(1, 1, 100, requires_grad=True)
+        for kernel, stride in zip(kernels, strides, strict=True):
+            x = conv1d(x, torch.ones(1, 1, kernel), stride=stride)
+        x[0, 0, 0].backward()
+        return int(pixels.grad.count_nonzero())
+
     return {
+        "times_smaller": times_smaller,
+        "receptive_field": receptive_field,
+        "scale_factor": lambda z: z.flatten().cov().rsqrt(),
         "walk_times": lambda T, S: linear(T).times(S),
         "ddim_eta": ddim_eta,
         "ddpm_coefficients": ddpm_coefficients,
@@ -141,7 +160,7 @@ def by_package(name):
     }[name]
 
 
-@pytest.mark.parametrize("name", sorted(set(EXERCISES) - {"lecture_index"}))
+@pytest.mark.parametrize("name", sorted(set(EXERCISES) - {"lecture_index", "image_to_image"}))
 def test_a_solution_says_the_same_as_the_package(name):
     assert said(name, by_package(name)).status == "right"
 
@@ -155,6 +174,33 @@ def test_the_lecture_keeps_in_row_t_minus_1_what_is_ours_at_t():
 def test_the_half_points_are_those_of_the_lecture():
     half_point = EXERCISES["half_point"].solution
     assert (half_point(linear().alpha_bar), half_point(cosine().alpha_bar)) == (260, 497)
+
+
+def test_the_latents_of_the_lecture_and_ours_are_48_times_smaller():
+    times_smaller = EXERCISES["times_smaller"].solution
+    assert times_smaller((3, 512, 512), (4, 64, 64)) == times_smaller((3, 64, 64), (4, 8, 8)) == 48
+
+
+def test_a_logit_of_our_discriminator_sees_22_pixels_and_one_of_pix2pix_70():
+    receptive_field = EXERCISES["receptive_field"].solution
+    layers = [layer for layer in PatchDiscriminator().layers if isinstance(layer, nn.Conv2d)]
+    kernels, strides = zip(*[(layer.kernel_size[0], layer.stride[0]) for layer in layers], strict=True)
+    assert (receptive_field(kernels, strides), receptive_field([4] * 5, [2, 2, 2, 1, 1])) == (22, 70)
+
+
+@pytest.mark.parametrize("t", [1, 20, 40])
+def test_with_a_denoiser_that_knows_the_noise_image_to_image_is_the_reconstruction(t):
+    net, schedule = Autoencoder(f=2).double(), linear(T=40)
+    net.mean += torch.arange(4).view(4, 1, 1)
+    net.std *= 5
+    generator = torch.Generator().manual_seed(0)
+    x, eps = (torch.randn(2, c, n, n, generator=generator, dtype=torch.float64) for c, n in ((3, 8), (4, 4)))
+
+    def sample(z_t, t):
+        return final(ddim(lambda x, t, cond: eps, schedule, z_t, steps=[t, 0]))
+
+    parts = Parts(net.encode, net.scale, schedule.diffuse, sample, net.unscale, net.decode)
+    torch.testing.assert_close(EXERCISES["image_to_image"].solution(x, t, eps, parts), net(x))
 
 
 def test_another_right_way_to_write_it_is_right():
@@ -298,6 +344,25 @@ def test_a_wrong_answer_is_told_where_it_is_right_and_given_one_example():
         "Expected is [[0.8], [1.4]], and you give [[0.6], [1.4]].\n"
         'Stuck? A tested solution is folded away below; check.solution("diffuse") shows it too.',
     )
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_a_wrong_answer_to_any_exercise_is_met_with_words(exercise):
+    verdict = judge(exercise, lambda *args: 3 * exercise.solution(*args) + 7)
+    assert verdict.status == "wrong" and "Stuck?" in verdict.message
+
+
+def test_an_example_writes_tuples_out():
+    words = "For example, take kernels = [3], strides = [1].\nExpected is 3, and you give 16.\n"
+    assert words in said("receptive_field", lambda k, s: 3 * EXERCISES["receptive_field"].solution(k, s) + 7).message
+
+
+def test_parts_that_need_no_scaling_show_that_it_is_the_scale_that_is_wrong():
+    def my_way(x, t, eps, parts):
+        z = parts.scale(parts.scale(parts.encode(x)))
+        return parts.decode(parts.unscale(parts.unscale(parts.sample(parts.diffuse(z, t, eps), t))))
+
+    assert "Right on latents that need no scaling; wrong on" in said("image_to_image", my_way).message
 
 
 @pytest.mark.parametrize("inplace", [lambda x, f: x.mul_(f), lambda x, f: x.__imul__(f)])

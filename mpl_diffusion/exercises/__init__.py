@@ -12,6 +12,7 @@ from collections.abc import Callable
 from . import (
     ddim,
     forward_process,
+    latent_diffusion,
     mnist_ddpm,
     noise_schedules,
     reverse_process,
@@ -36,6 +37,7 @@ NOTEBOOKS = {
     "06": unet.EXERCISES,
     "07": mnist_ddpm.EXERCISES,
     "08": ddim.EXERCISES,
+    "11": latent_diffusion.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 

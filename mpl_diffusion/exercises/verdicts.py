@@ -90,6 +90,7 @@ CAUSES = {  # searched in "type: words" of an error, from the top: what it usual
     r"[Bb]ool(ean)? value": "`if` wants one True or False, and here it meets a whole batch.",
     r"must be Tensor, not (int|float)": "torch's functions want a tensor; for a plain number there is the math module.",
     r"'(int|float)' object (has no attribute|is not)": "That is a plain number here, not a tensor.",
+    r"'tuple' object": "A tuple stays as it is: make a list of it, or read it from the end with [::-1].",
     r"has no attribute": "Is the method's name misspelt?",
     r"UnboundLocalError|NameError": "Is that name misspelt, not imported, or set only later?",
     r"missing \d+ required positional": "A function that you call wants more arguments than you give it.",
@@ -189,7 +190,7 @@ def written(value) -> str:
     """A small argument as a person writes it: [1, 0.64], not tensor([1.0000, 0.6400], dtype=torch.float64)."""
     if isinstance(value, Tensor):
         value = value.tolist()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
     return value.__name__ if callable(value) else f"{value:.4g}"
 
