@@ -56,6 +56,14 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, header
 
 
+def compact(tensor: Tensor) -> Tensor:
+    """Floats in half precision where that loses nothing, everything else as it is."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
+
+
 def digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
     """The SHA-256 of tensors, with their names, types and shapes, and of a header."""
     sha = hashlib.sha256(repr(sorted(header.items())).encode())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -139,12 +140,14 @@ def points(
 def images(
     rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] = (), scale=(-1, 1), alt: str = "", ax=None
 ):
-    """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; rows named at the left."""
+    """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; named at the left and above."""
     rows = [_stack(r) for r in rows]
     sheet, H, W = _sheet(rows, scale)
     margin = 1.6 if len(names) else 0.2
     width = min(9.6 - margin, 2.3 * sheet.shape[1] / W)
-    height = width * sheet.shape[0] / sheet.shape[1] + (0.5 if len(columns) else 0.1)
+    columns = [fill(str(name), max(5, int(9.5 * width * W / sheet.shape[1]))) for name in columns]
+    above = max((0.25 + 0.25 * len(name.splitlines()) for name in columns), default=0.1)
+    height = width * sheet.shape[0] / sheet.shape[1] + above
     picture, ax = _one(ax, alt or f"images: {', '.join(names) or len(rows[0])}", width + margin, height)
     with rc_context(STYLE):
         ax.imshow(sheet, cmap="gray", vmin=0, vmax=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from .distributed import largest, own
-from .files import digest, save_tensors
+from .files import compact, digest, save_tensors
 from .recipes import RECIPES, Recipe
 from .widgets import watch
 
@@ -80,9 +80,12 @@ def train(
         return 130  # as a shell counts it: ended by Ctrl-C
     trainer.save(checkpoint, facts)
     if trainer.rank == 0:
+        if recipe.finish:
+            recipe.finish(trainer.ema)
         quality = recipe.measure(trainer.ema)
         header = {**facts, "model": name, "precision": trainer.precision, "torch": torch.__version__}
-        save_tensors(weights, trainer.ema.state_dict(), {**header, "quality": json.dumps(quality)})
+        tensors = {name: compact(tensor) for name, tensor in trainer.ema.state_dict().items()}
+        save_tensors(weights, tensors, {**header, "quality": json.dumps(quality)})
         if recipe.also:
             recipe.also(trainer.ema.cpu(), folder)
         say(f"{weights}: " + (", ".join(f"{what} {value:.4g}" for what, value in quality.items()) or "written"))
@@ -99,9 +102,11 @@ def _device(kind: str | None) -> torch.device:
 
 def _facts(name: str, recipe: Recipe) -> dict[str, str]:
     """What makes this run the one it is: a checkpoint with other facts belongs to another run."""
-    _, data, steps, source, *_ = recipe
-    rows = digest(dict(zip("xyz", data.arrays)), {})
-    facts = {"recipe": name, "seed": data.seed, "steps": steps, "batch": data.size, "data": source, "data_sha256": rows}
+    data = recipe.data
+    facts = {"recipe": name, "seed": data.seed, "steps": recipe.steps, "batch": data.size, "data": recipe.source}
+    facts |= recipe.facts
+    if "data_sha256" not in facts:
+        facts["data_sha256"] = digest(dict(zip("xyz", data.arrays)), {})
     return {fact: str(value) for fact, value in facts.items()}
 
 

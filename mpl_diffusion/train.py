@@ -113,8 +113,12 @@ class Trainer:
             raise ValueError(f"steps = {steps!r}; expected at least 1")
         while self.step < steps:
             with _finish_first():
-                progress = self.update(tuple(map(self._mine, data[self.step])), steps)
+                progress = self.turn(data, steps)
             yield progress
+
+    def turn(self, data, steps: int) -> Progress:
+        """One step on this process's rows of data[self.step]."""
+        return self.update(tuple(map(self._mine, data[self.step])), steps)
 
     def update(self, batch: tuple[Tensor, ...], steps: int) -> Progress:
         """One step of gradient descent on this process's rows, number self.step + 1 of `steps`."""
@@ -147,6 +151,10 @@ class Trainer:
 
         Of several processes all call it, and rank 0 writes.
         """
+        _write(path, self, self.state(), facts)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds. Of several processes all call it; rank 0 has the others' random states too."""
         tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
         for name, generator in self._generators().items():
             for rank, state in enumerate(distributed.gather(generator.get_state())):
@@ -155,26 +163,28 @@ class Trainer:
             tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
-        if self.rank == 0:
-            save_tensors(path, tensors, {**(facts or {}), "step": str(self.step), "processes": str(self.world)})
-        distributed.largest(0)  # whoever reads the file next finds it whole
+        return tensors
 
     def load(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
         """Go back to a checkpoint; ValueError if it is damaged, of another model, of other facts than those given, or
         of another number of processes (then nothing is changed)."""
-        tensors, header = load_tensors(path)
-        given = {**(facts or {}), "processes": str(self.world)}
-        header.setdefault("processes", "1")
-        if other := [f"{k} = {header.get(k)} and not {v}" for k, v in given.items() if header.get(k) != v]:
-            raise ValueError(f"{path} is of another run: it has {', '.join(other)}. Go on with that, or start anew")
+        tensors, step = _read(path, self, facts)
+        self.check(tensors, path)
+        self.restore(tensors, step)
+
+    def check(self, tensors: dict[str, Tensor], path: str | Path) -> None:
+        """ValueError if these are not the parameters of this model."""
+        expected = {f"model.{name}": t.shape for name, t in self.model.state_dict().items()}
+        if {name: t.shape for name, t in tensors.items() if name.startswith("model.")} != expected:
+            raise ValueError(f"{path} holds another model: its parameters have other names or shapes than this one's")
+
+    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Be as after `step` steps, when `state()` gave these tensors."""
         parts = {"model": {}, "ema": {}, "adam": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             if part in parts:
                 parts[part][rest] = tensor
-        expected = {name: t.shape for name, t in self.model.state_dict().items()}
-        if {name: t.shape for name, t in parts["model"].items()} != expected:
-            raise ValueError(f"{path} holds another model: its parameters have other names or shapes than this one's")
         self.model.load_state_dict(parts["model"])
         self.ema.load_state_dict(parts["ema"])
         moments: dict[int, dict[str, Tensor]] = {}
@@ -185,7 +195,7 @@ class Trainer:
         for name, generator in self._generators().items():
             if (state := tensors.get(f"{name}.{self.rank}" if self.rank else name)) is not None:
                 generator.set_state(state)
-        self.losses, self.step, self._lowest = tensors["losses"].tolist(), int(header["step"]), []
+        self.losses, self.step, self._lowest = tensors["losses"].tolist(), step, []
 
     def _mine(self, array: Tensor) -> Tensor:
         """This process's rows of a batch, on its device."""
@@ -228,6 +238,66 @@ class Trainer:
         elif self.device.type == "mps":
             generators["rng.mps"] = torch.mps._get_default_mps_generator()
         return generators
+
+
+class Turns:
+    """Trainers that take turns at every step, each on the same batch: a generator and its critic are a GAN.
+
+    Everything else (`ema`, `step`, `losses`, ...) is that of the first; a checkpoint holds all of them.
+    """
+
+    def __init__(self, *trainers: Trainer):
+        self.trainers = trainers
+
+    def __getattr__(self, name: str):
+        return getattr(self.trainers[0], name)
+
+    def run(self, data, steps: int) -> Iterator[Progress]:
+        """As `Trainer.run`; yields the first one's Progress."""
+        if steps < 1:
+            raise ValueError(f"steps = {steps!r}; expected at least 1")
+        while self.step < steps:
+            with _finish_first():
+                turns = [trainer.turn(data, steps) for trainer in self.trainers]
+            yield turns[0]
+
+    @property
+    def healthy(self) -> bool:
+        return all(trainer.healthy for trainer in self.trainers)
+
+    def save(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
+        """One checkpoint of all, as `Trainer.save`."""
+        states = enumerate(trainer.state() for trainer in self.trainers)
+        _write(path, self, {f"{i}.{name}": tensor for i, state in states for name, tensor in state.items()}, facts)
+
+    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
+        """Go back to it, as `Trainer.load`; one that does not fit changes none of them."""
+        tensors, step = _read(path, self, facts)
+        parts = {str(i): {} for i in range(len(self.trainers))}
+        for name, tensor in tensors.items():
+            i, _, rest = name.partition(".")
+            parts.setdefault(i, {})[rest] = tensor
+        if len(parts) != len(self.trainers):
+            raise ValueError(f"{path} is no checkpoint of {len(self.trainers)} trainers that take turns")
+        for trainer, part in zip(self.trainers, parts.values()):
+            trainer.check(part, path)
+        for trainer, part in zip(self.trainers, parts.values()):
+            trainer.restore(part, step)
+
+
+def _write(path: str | Path, trainer: Trainer | Turns, tensors: dict[str, Tensor], facts: dict[str, str] | None):
+    if trainer.rank == 0:
+        save_tensors(path, tensors, {**(facts or {}), "step": str(trainer.step), "processes": str(trainer.world)})
+    distributed.largest(0)  # whoever reads the file next finds it whole
+
+
+def _read(path: str | Path, trainer: Trainer | Turns, facts: dict[str, str] | None) -> tuple[dict[str, Tensor], int]:
+    tensors, header = load_tensors(path)
+    given = {**(facts or {}), "processes": str(trainer.world)}
+    header.setdefault("processes", "1")
+    if other := [f"{k} = {header.get(k)} and not {v}" for k, v in given.items() if header.get(k) != v]:
+        raise ValueError(f"{path} is of another run: it has {', '.join(other)}. Go on with that, or start anew")
+    return tensors, int(header["step"])
 
 
 def fast_precision(device: str | torch.device) -> str:

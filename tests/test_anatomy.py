@@ -190,6 +190,7 @@ def test_a_network_that_is_told_another_time_answers_for_that_one():
         (small(), 28),
         (small(vocabulary=0), 28),
         (small(heads=2, blocks=2, length=5), 20),
+        (small(length=5, depth=2), 20),
         (UNet(channels=3, widths=(16, 16, 24), attention=(True, False, True)), 18),
     ],
 )

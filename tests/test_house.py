@@ -14,8 +14,8 @@ FLOORS = (
     {"process", "files", "distributed", "nets.time", "data.__init__"},
     {"schedules", "ode", "nets.*", "data.mixture", "data.mnist", "data.scenes"},
     {"denoiser", "sde", "samplers", "posterior", "data.toy", "data.empirical"},  # the roll's exact law is a mixture
-    {"guidance", "solvers", "rotation", "likelihood", "bound", "models", "metrics"},
-    {"plots", "train", "digits"},
+    {"guidance", "solvers", "rotation", "likelihood", "bound", "models", "metrics", "compress"},
+    {"plots", "train", "digits", "captions"},
     {"recipes", "tables", "widgets.*", "exercises.*"},
     {"lab", "doctor", "runs", "__main__"},  # tools, which may see every room
 )

@@ -14,7 +14,9 @@ from mpl_diffusion import (
     linear,
     loss_at,
     precision_recall,
+    psnr,
     radial_power,
+    sharpness,
     sliced_wasserstein,
     two_sample_test,
 )
@@ -280,6 +282,55 @@ def test_a_k_beyond_the_smaller_sample_is_named(k):
 def test_images_that_are_not_squares_are_named(shape):
     with pytest.raises(ValueError, match=r"images have shape .*; expected squares, \(B, N, N\)"):
         radial_power(torch.zeros(shape))
+
+
+# ----------------------------------------------------------------------------------- pictures against their originals
+
+
+def test_psnr_of_an_error_of_a_tenth_of_the_range_is_20_dB_and_half_the_error_gives_6_more():
+    x = torch.rand(3, 3, 8, 8) * 1.6 - 0.8
+    assert psnr(x + 0.2, x) == pytest.approx(20, abs=1e-4) == psnr(x - 0.2, x)
+    assert psnr(x + 0.1, x) - psnr(x + 0.2, x) == pytest.approx(20 * math.log10(2), abs=1e-4)
+    assert psnr(x, x) == math.inf
+    noise = torch.randn(3, 3, 8, 8)
+    assert psnr(x + noise, x) == pytest.approx(psnr(x, x + noise), abs=1e-5)
+
+
+def test_psnr_is_the_mean_over_images_of_each_ones_own():
+    x = torch.zeros(4, 1, 8, 8)
+    errors = torch.tensor([0.02, 0.2, 0.2, 2.0])[:, None, None, None]
+    assert psnr(x + errors, x) == pytest.approx((40 + 20 + 20 + 0) / 4, abs=1e-4)
+    checker = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * 0.4  # half the pixels: mean square, not mean
+    assert psnr(x + checker, x) == pytest.approx(10 * math.log10(4 / 0.08), abs=1e-4)
+
+
+def wave(cycles, size=64, down=False):
+    line = torch.cos(2 * math.pi * cycles * torch.arange(size) / size)
+    return (line[:, None] if down else line).expand(1, 1, size, size)
+
+
+def test_sharpness_is_1_for_the_originals_grows_with_the_square_and_falls_with_blur():
+    x = torch.randn(5, 3, 64, 64)
+    assert sharpness(x, x) == 1 and sharpness(3 * x, x) == pytest.approx(9)
+    blurred = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+    assert sharpness(blurred, x) < 0.5 and sharpness(x + 0.5 * torch.randn_like(x), x) == pytest.approx(1.25, rel=0.02)
+    assert sharpness(x.flip(0), x) == pytest.approx(1)  # a property of the set
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("down", [False, True])
+def test_sharpness_counts_what_is_finer_than_an_eighth_of_the_width_and_nothing_else(size, down):
+    fine = wave(size // 4, size)
+    for cycles in (0, 1, size // 8):
+        assert sharpness(fine + 5 * wave(cycles, size, down), fine) == pytest.approx(1)
+    assert sharpness(fine + wave(size // 8 + 1, size, down), fine) > 1.5
+    assert sharpness(fine + wave(size // 2 - 1, size, down), fine) > 1.2
+
+
+@pytest.mark.parametrize("measure", [psnr, sharpness])
+def test_pictures_and_originals_of_other_shapes_are_named(measure):
+    with pytest.raises(ValueError, match=r"images has shape \(2, 3, 8, 8\) and originals \(1, 3, 8, 8\); expected the"):
+        measure(torch.zeros(2, 3, 8, 8), torch.zeros(1, 3, 8, 8))
 
 
 # ----------------------------------------------------------------------------------- jackknife

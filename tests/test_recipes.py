@@ -7,10 +7,26 @@ import pytest
 import torch
 from torch import nn
 
-from mpl_diffusion import Denoiser, Trainer, UNet, batches, cosine, fast_precision, recipes
-from mpl_diffusion.data.mnist import Digits
-from mpl_diffusion.models import MODELS
-from mpl_diffusion.recipes import RECIPES, accuracy, wiggle
+from mpl_diffusion import (
+    Autoencoder,
+    Denoiser,
+    Trainer,
+    UNet,
+    batches,
+    cosine,
+    fast_precision,
+    ids,
+    models,
+    psnr,
+    recipes,
+    scenes,
+    sharpness,
+)
+from mpl_diffusion.captions import Adherence
+from mpl_diffusion.data.mnist import VARIABLE, Digits
+from mpl_diffusion.data.scenes import ANY
+from mpl_diffusion.models import MODELS, latents_of
+from mpl_diffusion.recipes import RECIPES, accuracy, encoded, standardise, to_half, wiggle
 
 IMAGES = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
 LABELS = torch.arange(64) % 10
@@ -18,7 +34,21 @@ LABELS = torch.arange(64) % 10
 
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch):
+    """Few digits, scenes of the stand-in, few latents, and a box with every model in it, if not a trained one."""
     monkeypatch.setattr(recipes, "real_digits", lambda train=True: Digits(IMAGES, LABELS, "a few digits"))
+    monkeypatch.setenv(VARIABLE, "offline")
+    monkeypatch.setattr(models, "load", loaded)
+    monkeypatch.setattr(recipes, "encoded", lambda autoencoder, n, seed: (LATENTS, ids(["a red one"] * 64)))
+
+
+AUTOENCODERS = "scenes-autoencoder", "scenes-autoencoder-no-gan"  # of one encoder
+LATENTS = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def loaded(name):
+    model = MODELS[name]().eval().requires_grad_(False)
+    to_half(model)
+    return model
 
 
 def test_there_is_a_recipe_for_every_model_that_ships():
@@ -30,7 +60,7 @@ def test_a_recipe_trains_the_model_of_its_name_and_takes_every_option(name):
     recipe = RECIPES[name](steps=7, batch=8, seed=3, device="cpu", precision="bfloat16", compile=False)
     expected = {k: v.shape for k, v in MODELS[name]().state_dict().items()}
     assert {k: v.shape for k, v in recipe.trainer.ema.state_dict().items()} == expected
-    assert (recipe.steps, recipe.data.size, recipe.data.seed) == (7, 8, 3) and recipe.source == "a few digits"
+    assert (recipe.steps, recipe.data.size, recipe.data.seed) == (7, 8, 3) and "a few digits" in recipe.source
     assert recipe.trainer.precision == "bfloat16" and recipe.trainer.device.type == "cpu"
     assert RECIPES[name](batch=8).trainer.precision == fast_precision("cpu")
 
@@ -48,15 +78,15 @@ def test_a_recipe_is_compiled_when_asked_for_and_only_then(name, monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
     RECIPES[name](batch=8)
     assert compiled == []
-    RECIPES[name](batch=8, compile=True)
-    assert len(compiled) == 1
+    trainer = RECIPES[name](batch=8, compile=True).trainer
+    assert len(compiled) == len(getattr(trainer, "trainers", [trainer]))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_a_pure_function_of_its_seed(name):
     def losses(seed):
         torch.rand(3)
-        recipe = RECIPES[name](batch=8, seed=seed)
+        recipe = RECIPES[name](batch=2, seed=seed)
         return [p.loss for p, _ in zip(recipe.trainer.run(recipe.data, 100), range(2))]
 
     assert losses(0) == losses(0) != losses(1)
@@ -87,6 +117,41 @@ def test_the_classifier_learns_what_it_is_shown():
     recipe = recipe._replace(data=batches(images, LABELS, size=64))
     losses = [p.loss for p, _ in zip(recipe.trainer.run(recipe.data, 60), range(60))]
     assert losses[0] == pytest.approx(math.log(10), rel=0.1) and losses[-1] < 0.8 * losses[0]
+
+
+def test_a_new_reader_knows_nothing_and_what_it_says_of_a_second_thing_that_is_not_there_does_not_count():
+    recipe = RECIPES["scene-reader"](batch=64, precision="float32")
+    images, arrangement = recipe.data[0]
+    loss, reader = recipe.trainer.loss, recipe.trainer.model
+    torch.manual_seed(1)
+    told = loss(images, arrangement)
+    assert float(told.detach()) == pytest.approx(math.log(7) + math.log(10) + math.log(6), rel=0.1)
+    single = arrangement[:, 3] == ANY
+    assert 4 < single.sum() < 40
+
+    def shout(layer, args, out, rows):
+        return out + torch.where(rows[:, None, None] & torch.tensor([[False], [True]]), torch.randn_like(out), 0)
+
+    for rows, heard in ((single, False), (~single, True)):
+        hooks = [part.register_forward_hook(lambda *a, r=rows: shout(*a, r)) for part in (reader.digit, reader.colour)]
+        torch.manual_seed(1)
+        assert torch.equal(loss(images, arrangement), told) != heard
+        for hook in hooks:
+            hook.remove()
+
+
+def test_the_decoder_is_taken_further_against_a_critic_and_the_encoder_stays_bit_for_bit():
+    recipe = RECIPES["scenes-autoencoder"](batch=2)
+    model = recipe.trainer.model
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    known = latents_of(model)
+    assert recipe.facts["latents"] == known
+    for _ in zip(recipe.trainer.run(recipe.data, recipe.steps), range(2)):
+        pass
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(before[name], tensor)}
+    assert moved == {name for name, _ in model.named_parameters() if name.startswith("decoder")}
+    recipe.finish(recipe.trainer.ema)
+    assert latents_of(recipe.trainer.ema) == known
 
 
 # ----------------------------------------------------------------------------------- its parts
@@ -175,3 +240,140 @@ def test_drawn_digits_are_measured_with_the_labels_asked_for(monkeypatch):
     assert found == {"frechet": 4.0, "floor": 2.0, "precision": 0.9, "recall": 0.8, "accuracy": 1.0}
     assert seen["images"].shape == (1010, 1, 28, 28) and seen["labels"].bincount().tolist() == [101] * 10
     assert len(asked) == 60 and torch.equal(torch.cat(asked[::20]), seen["labels"] + 1)
+
+
+def test_rounded_to_half_every_weight_is_the_nearest_that_half_precision_has():
+    net = nn.Sequential(nn.Linear(20, 20), nn.GroupNorm(2, 20))
+    net.register_buffer("steps", torch.tensor(7))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    to_half(net)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, before[name].half().to(tensor.dtype)) and tensor.dtype == before[name].dtype
+    assert not torch.equal(net[0].weight, before["0.weight"])
+
+
+def test_standardised_latents_of_other_training_scenes_have_mean_0_and_std_1_in_each_channel(monkeypatch):
+    asked = []
+    monkeypatch.setattr(recipes, "scenes", lambda n, **how: asked.append((n, how)) or scenes(120, **how))
+    autoencoder = Autoencoder(f=4)
+    with torch.no_grad():
+        autoencoder.encoder[-1].bias.add_(torch.arange(8.0))
+        autoencoder.encoder[-1].weight.mul_(torch.arange(1.0, 9)[:, None, None, None])
+    standardise(autoencoder)
+    ((n, how),) = asked
+    assert n == 2000 and {"captions": "train", "train": True, **how} == {"captions": "train", "train": True, "seed": 1}
+    with torch.no_grad():
+        z = autoencoder.scale(autoencoder.encode(scenes(120, seed=7).images))
+    assert z.mean((0, 2, 3)).abs().max() < 0.1 and (z.std((0, 2, 3)) - 1).abs().max() < 0.1
+    with torch.no_grad():
+        z = autoencoder.scale(autoencoder.encode(scenes(120, seed=1).images))
+    assert z.mean((0, 2, 3)).abs().max() < 5e-3 and (z.std((0, 2, 3)) - 1).abs().max() < 5e-3  # but for the rounding
+    assert all(torch.equal(tensor, tensor.half().float()) for tensor in autoencoder.state_dict().values())
+
+
+def test_what_is_encoded_are_the_scaled_latents_of_fresh_scenes_with_their_captions_in_order(monkeypatch):
+    class Numbered:
+        """The pictures of batch k are all k/10, its captions k."""
+
+        def __init__(self, *fields, size, seed):
+            assert fields == ("images", "cond") and seed == 5
+            self.size = size
+
+        def __getitem__(self, k):
+            return torch.full((self.size, 3, 8, 8), k / 10), torch.full((self.size, 8), k)
+
+    monkeypatch.setattr(recipes, "fresh", Numbered)
+    autoencoder = Autoencoder(f=8)
+    autoencoder.mean.fill_(3.0)
+    autoencoder.std.fill_(0.5)
+    z, cond = encoded(autoencoder, 1100, seed=5)
+    assert z.shape == (1100, 4, 1, 1) and cond[:, 0].tolist() == [0] * 500 + [1] * 500 + [2] * 100
+    with torch.no_grad():
+        for k, row in ((0, 499), (1, 500), (2, 1099)):
+            one = (autoencoder.encode(torch.full((1, 3, 8, 8), k / 10)) - 3) / 0.5
+            torch.testing.assert_close(z[row : row + 1], one, rtol=1e-4, atol=1e-4)
+    assert not z.requires_grad
+
+
+def drawn_here(monkeypatch):
+    """The scenes that a measure asks for, fewer of them, and how it asked."""
+    asked = []
+
+    def few(n, **how):
+        asked.append((n, how, scenes(min(n, 20), **how)))
+        return asked[-1][2]
+
+    monkeypatch.setattr(recipes, "scenes", few)
+    return asked
+
+
+def test_reading_counts_each_attribute_by_itself_on_test_digits_in_all_arrangements(monkeypatch):
+    asked = drawn_here(monkeypatch)
+
+    class Reader(nn.Linear):
+        def read(self, x):
+            rows = asked[0][2].arrangement.clone()
+            rows[0, 0] += 1
+            rows[1:3, 2] += 1
+            rows[3:7, 1] += 1
+            rows[6:8, 3] = 17
+            return rows
+
+    found = recipes.reading(Reader(1, 1))
+    assert found == {"digit": 0.75, "colour": 0.9, "place": 0.95, "all": pytest.approx(0.6)}
+    assert asked[0][:2] == (2000, {"seed": 2, "captions": "all", "train": False})
+
+
+def test_reconstructions_of_unseen_scenes_of_test_digits_are_measured_and_read_again(monkeypatch):
+    asked, autoencoder = drawn_here(monkeypatch), Autoencoder(f=2).eval()
+
+    def read(x):
+        rows = asked[0][2].arrangement.clone()
+        rows[0, 1] += 1
+        if not torch.equal(x, asked[0][2].images):
+            rows[4:8, 3] = 17
+        rows[:, 2] = 9  # colours do not count here
+        return rows
+
+    monkeypatch.setattr(recipes, "read_scenes", read)
+    found = recipes.reconstructed(autoencoder)
+    assert asked[0][:2] == (1000, {"seed": 3, "captions": "unseen", "train": False})
+    x = asked[0][2].images
+    with torch.no_grad():
+        again = autoencoder(x)
+    assert found == {
+        "psnr": pytest.approx(psnr(again, x)),
+        "sharpness": pytest.approx(sharpness(again, x)),
+        "read_before": 0.95,
+        "read_after": 0.75,
+    }
+
+
+@pytest.mark.parametrize("name, shape", [("scenes-latent", (4, 8, 8)), ("scenes-pixel", (3, 64, 64))])
+def test_painted_scenes_are_those_of_their_captions_unscaled_and_decoded(monkeypatch, name, shape):
+    asked, heard, judged = drawn_here(monkeypatch), [], []
+    autoencoder, denoiser = Autoencoder().eval(), MODELS[name]().eval()
+    autoencoder.mean.fill_(2.0)
+    autoencoder.std.fill_(0.25)
+    monkeypatch.setattr(models, "load", dict.fromkeys(AUTOENCODERS, autoencoder).__getitem__)
+    monkeypatch.setattr(recipes, "adherence", lambda *a: judged.append(a) or Adherence(0.9, 0.8, 0.7, 0.6, None))
+    denoiser.net.forward = lambda x, t, cond: heard.append((x, cond)) or torch.zeros_like(x)
+    found = recipes.painted(denoiser, n=20, steps=3)
+    parts = {"digit": 0.9, "colour": 0.8, "place": 0.7, "all": 0.6}
+    assert found == parts | {f"held_out_{part}": share for part, share in parts.items()}
+    assert [how["captions"] for _, how, _ in asked] == ["unseen", "held out"] and len(heard) == 6
+    for k, (images, said) in enumerate(judged):
+        x_T, cond = heard[3 * k]
+        assert x_T.shape == (20, *shape) and torch.equal(cond, ids(said)) and said == asked[k][2].captions
+        assert torch.equal(x_T, heard[0][0])  # the same noise for both
+        x = shrunk(denoiser.process, 3) * x_T
+        with torch.no_grad():
+            expected = x if name == "scenes-pixel" else autoencoder.decode(2.0 + 0.25 * x)
+        torch.testing.assert_close(images, expected, rtol=1e-3, atol=1e-3)
+
+
+def shrunk(process, steps):
+    """What DDIM multiplies x_T by where v_hat = 0: x_0_hat = a x_t, eps_hat = s x_t, so a a' + s s' at each step."""
+    times = process.times(steps)
+    a, s = ([float(rate(int(t))) for t in times] for rate in (process.signal, process.noise))
+    return math.prod(x * y + u * v for x, y, u, v in zip(a, a[1:], s, s[1:]))

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import tiny_recipe
 import torch
+from torch import nn
 
-from mpl_diffusion import load, models, recipes
+from mpl_diffusion import Trainer, Turns, hinge, load, models, recipes
 from mpl_diffusion.__main__ import main
 from mpl_diffusion.files import load_tensors, save_tensors
 from mpl_diffusion.runs import train
@@ -169,6 +170,87 @@ def test_killed_at_twenty_random_moments_it_resumes_and_ends_with_the_weights_of
     train("tiny", out=tmp_path / "whole", steps=steps)
     same(tmp_path / "killed", tmp_path / "whole")
     assert not list((tmp_path / "killed").glob("*.part"))
+
+
+# ----------------------------------------------------------------------------------- two trainers, and what comes after
+
+
+measured = []  # what the measure of a pair saw
+
+
+def pair(steps=40, batch=16, *, seed=0, device="cpu", precision=None, compile=False, facts=None):
+    """A recipe of two trainers in turns, whose weights are rounded when all is done."""
+    torch.manual_seed(seed)
+    generator, critic = pair_model(), nn.Linear(2, 1)
+    trainer = Turns(
+        Trainer(generator, lambda x: -critic(generator(torch.randn_like(x))).mean(), warmup=5),
+        Trainer(critic, lambda x: hinge(critic(x), critic(generator(torch.randn_like(x)).detach())), warmup=5),
+    )
+    data = tiny_recipe.Reported(tiny_recipe.DATA, size=batch, seed=seed)
+
+    def measure(model):
+        measured.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return {"bias": float(model.bias[0])}
+
+    facts = facts or {"latents": "those"}
+    return recipes.Recipe(trainer, data, steps, "random points", measure, None, recipes.to_half, facts)
+
+
+def pair_model():
+    return nn.Linear(2, 2)
+
+
+@pytest.fixture
+def a_pair(monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES, "pair", pair)
+    monkeypatch.setitem(models.MODELS, "pair", pair_model)
+    measured.clear()
+
+
+def test_trainers_that_take_turns_stop_and_go_on_exactly_too(a_pair, tmp_path, capsys, monkeypatch):
+    assert train("pair", out="whole") == 0
+    monkeypatch.setattr(tiny_recipe, "interrupted_at", 7)
+    assert main(["train", "pair", "--out", "a"]) == 130
+    assert load_tensors("a/checkpoint.safetensors")[1]["step"] == "7"
+    monkeypatch.setattr(tiny_recipe, "interrupted_at", None)
+    assert main(["train", "pair", "--out", "a", "--resume"]) == 0
+    assert "pair: step 7 of 40, each 16 of 64 rows (random points), float32 on 1 x cpu" in capsys.readouterr().out
+    same(tmp_path / "a", tmp_path / "whole")
+
+
+def test_weights_are_finished_before_they_are_measured_and_the_checkpoint_is_not(a_pair, tmp_path):
+    assert train("pair", out="a", steps=6) == 0
+    weights, header = load_tensors("a/weights.safetensors")
+    checkpoint, _ = load_tensors("a/checkpoint.safetensors")
+    for name, tensor in weights.items():
+        raw = checkpoint[f"0.ema.{name}"]
+        assert tensor.dtype == torch.half and torch.equal(tensor, raw.half()) and not torch.equal(tensor.float(), raw)
+        assert torch.equal(measured[0][name], tensor.float())
+    assert json.loads(header["quality"]) == {"bias": float(weights["bias"][0])}
+    model = load("a/weights.safetensors")
+    assert all(torch.equal(p, weights[name].float()) for name, p in model.named_parameters())
+    Path("a/weights.safetensors").unlink()
+    assert train("pair", out="a", steps=6, resume=True) == 0
+    again, other = load_tensors("a/weights.safetensors")
+    assert other == header and all(torch.equal(again[name], tensor) for name, tensor in weights.items())
+
+
+def test_weights_that_half_precision_would_change_stay_in_full(tmp_path):
+    train("tiny", out="a", steps=3)
+    assert {tensor.dtype for tensor in load_tensors("a/weights.safetensors")[0].values()} >= {torch.float32}
+
+
+def test_a_recipes_own_facts_stand_in_checkpoint_and_weights_and_others_are_refused(a_pair, capsys, monkeypatch):
+    assert train("pair", out="a", steps=2) == 0
+    for file in ("checkpoint", "weights"):
+        header = load_tensors(f"a/{file}.safetensors")[1]
+        assert header["latents"] == "those" and len(header["data_sha256"]) == 64
+    monkeypatch.setitem(recipes.RECIPES, "pair", lambda **how: pair(**how, facts={"latents": "others"}))
+    error = failing(capsys, "pair", "--out", "a", "--steps", "2", "--resume")
+    assert "is of another run: it has latents = those and not others" in error
+    monkeypatch.setitem(recipes.RECIPES, "pair", lambda **how: pair(**how, facts={"data_sha256": "told"}))
+    assert train("pair", out="b", steps=2) == 0
+    assert load_tensors("b/weights.safetensors")[1]["data_sha256"] == "told"
 
 
 # ----------------------------------------------------------------------------------- what is refused

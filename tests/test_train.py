@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mpl_diffusion import MLP, Denoiser, Trainer, batches, fast_precision, linear
+from mpl_diffusion import MLP, Denoiser, Trainer, Turns, batches, fast_precision, hinge, linear
 from mpl_diffusion.files import load_tensors, save_tensors
 from mpl_diffusion.train import WINDOW, Progress, _gamma
 
@@ -417,6 +417,135 @@ def test_a_checkpoint_from_before_there_were_facts_and_processes_still_loads(uni
     other.load(path)
     list(other.run(data(), STEPS))
     same(everything(other), uninterrupted)
+
+
+# ----------------------------------------------------------------------------------- taking turns
+
+
+def gan(seed=0, width=8, **options):
+    """A generator and its critic of a few weights, both with chance in their loss; `log` says whose turn it was."""
+    torch.manual_seed(seed)
+    generator, critic = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, 1))
+    log = []
+
+    def generated(x):
+        log.append(("generator", x))
+        return -critic(generator(torch.randn_like(x))).mean()
+
+    def judged(x):
+        log.append(("critic", x))
+        return hinge(critic(x), critic(generator(torch.randn_like(x)).detach()))
+
+    turns = Turns(Trainer(generator, generated, warmup=5, **options), Trainer(critic, judged, warmup=5, **options))
+    turns.log = log
+    return turns
+
+
+def both(turns):
+    return {f"{i}.{name}": t for i, trainer in enumerate(turns.trainers) for name, t in everything(trainer).items()}
+
+
+@pytest.fixture(scope="module")
+def played():
+    turns = gan()
+    progress = list(turns.run(data(), STEPS))
+    assert progress == [Progress(k + 1, loss) for k, loss in enumerate(turns.trainers[0].losses)]
+    return both(turns)
+
+
+def test_trainers_take_turns_on_the_same_batch_and_each_takes_every_step():
+    turns, some = gan(), data()
+    list(turns.run(some, STEPS))
+    assert [who for who, _ in turns.log] == ["generator", "critic"] * STEPS
+    assert all(torch.equal(x, some[k // 2][0]) for k, (_, x) in enumerate(turns.log))
+    assert [trainer.step for trainer in turns.trainers] == [len(trainer.losses) for trainer in turns.trainers]
+    assert turns.step == STEPS and turns.ema is turns.trainers[0].ema and turns.losses is turns.trainers[0].losses
+    rates = [trainer.optimizer.param_groups[0]["lr"] for trainer in turns.trainers]
+    assert rates[0] == rates[1] == pytest.approx(2e-3 * math.cos(math.pi / 2 * (STEPS - 1) / STEPS) ** 2)
+
+
+@pytest.mark.parametrize("stop", [1, 7, STEPS])
+def test_trainers_in_turns_resume_from_one_checkpoint_bit_for_bit(played, tmp_path, stop):
+    first = gan()
+    for progress in first.run(data(), STEPS):
+        if progress.step == stop:
+            break
+    first.save(tmp_path / "run.safetensors", {"seed": "0"})
+    second = gan(seed=99)
+    torch.rand(5)
+    second.load(tmp_path / "run.safetensors", {"seed": "0"})
+    same(both(second), both(first))
+    assert [trainer.step for trainer in second.trainers] == [stop, stop]
+    list(second.run(data(), STEPS))
+    same(both(second), played)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_ctrl_c_during_anyones_turn_waits_for_all_of_them(played, turn, ctrl_c):
+    turns = gan()
+    trainer = turns.trainers[turn]
+    loss = trainer.loss
+
+    def interrupted(*batch):
+        if trainer.step + 1 == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return loss(*batch)
+
+    trainer.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        list(turns.run(data(), STEPS))
+    assert [trainer.step for trainer in turns.trainers] == [6, 6]
+    list(turns.run(data(), STEPS))
+    same(both(turns), played)
+
+
+@pytest.mark.parametrize("other", ["critic", "alone", "three", "facts"])
+def test_a_checkpoint_that_does_not_fit_changes_none_of_those_who_take_turns(tmp_path, other):
+    path = tmp_path / "other.safetensors"
+    stranger = gan(width=8 if other != "critic" else 16)
+    list(stranger.run(data(), 2))
+    if other == "alone":
+        stranger = stranger.trainers[0]
+    if other == "three":
+        stranger = Turns(*stranger.trainers, gan().trainers[0])
+    stranger.save(path, {"seed": "1"})
+    turns = gan()
+    list(turns.run(data(), 1))
+    before, state = both(turns), torch.get_rng_state()
+    message = {"critic": "holds another model: its parameters", "facts": "of another run: it has seed = 1 and not 0"}
+    with pytest.raises(ValueError, match=message.get(other, "is no checkpoint of 2 trainers that take turns")):
+        turns.load(path, {"seed": "0"} if other == "facts" else None)
+    same(both(turns), before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_checkpoint_of_two_is_refused_by_one(tmp_path):
+    turns = gan()
+    list(turns.run(data(), 1))
+    turns.save(tmp_path / "two.safetensors")
+    with pytest.raises(ValueError, match=r"two\.safetensors holds another model"):
+        turns.trainers[0].load(tmp_path / "two.safetensors")
+
+
+def test_those_who_take_turns_are_healthy_when_all_are_and_have_at_least_one_step_to_do():
+    turns = gan()
+    assert turns.healthy
+    for trainer in turns.trainers:
+        trainer.losses = [1.0] * 200
+    assert turns.healthy
+    turns.trainers[1].losses[-1] = 1e3
+    assert not turns.healthy
+    with pytest.raises(ValueError, match="steps = 0; expected at least 1"):
+        list(turns.run(data(), 0))
+
+
+def test_a_generator_and_its_critic_learn_where_the_data_are():
+    """Data about (1, -1); the generator begins about 0 and knows them only by the critic's word."""
+    x = 0.5 * torch.randn(512, 2) + torch.tensor([1.0, -1.0])
+    turns = gan(lr=2e-2, betas=(0.5, 0.99))
+    list(turns.run(batches(x, size=64), 300))
+    generated = turns.ema(torch.randn(2000, 2))
+    assert (generated.mean(0) - torch.tensor([1.0, -1.0])).norm() < 0.35
 
 
 # ----------------------------------------------------------------------------------- batches

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from mpl_diffusion import Denoiser, UNet, cosine, load, time_features
+from mpl_diffusion import Denoiser, Transformer, UNet, cosine, load, time_features
+from mpl_diffusion.models import MODELS
 from mpl_diffusion.nets.unet import Attention, Join, ResBlock
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -345,6 +346,53 @@ def test_the_shipped_network_is_the_one_that_the_course_describes():
     net = load("mnist").net
     assert sum(p.numel() for p in net.parameters()) == 687_108
     assert (net.channels, net.patch, net.length, net.tokens.num_embeddings) == (1, 2, 1, 11)
+
+
+# -------------------------------------------------------------------------------------------- with a text encoder
+
+
+def test_without_depth_a_network_has_the_parameters_that_it_always_had():
+    plain, deep = (dict(small(depth=depth).named_parameters()) for depth in (0, 2))
+    assert plain.keys() == dict(small().named_parameters()).keys() and not [n for n in plain if "text" in n]
+    assert {name for name in deep if not name.startswith("text.")} == plain.keys()
+    assert all(deep[name].shape == p.shape for name, p in plain.items())
+    assert sum(p.numel() for p in deep.values()) - sum(p.numel() for p in plain.values()) == sum(
+        p.numel() for p in Transformer(24, 2).parameters()
+    )
+    assert small(vocabulary=0, depth=2).state_dict().keys() == small(vocabulary=0).state_dict().keys()
+
+
+def test_gist_and_cross_attention_both_hear_what_the_text_encoder_says():
+    net = shaken(small(depth=1, length=4))
+    x, t, _ = given()
+    tokens, heard = torch.randn(3, 4, 24), []
+    net.text.register_forward_hook(lambda module, args, out: tokens)
+    net.gist.register_forward_hook(lambda module, args, out: heard.append(args[0]))
+    for stage in (*net.down, net.middle, *net.up):
+        for layer in stage.cross_attention:
+            layer.register_forward_hook(lambda module, args, out: heard.append(args[1]))
+    net(x, t, torch.randint(1, 11, (3, 4)))
+    assert len(heard) == 4 and torch.equal(heard[0], tokens.mean(1)) and all(h is tokens for h in heard[1:])
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_every_parameter_of_the_text_encoder_takes_part_and_rows_stay_apart(depth):
+    net = shaken(small(depth=depth, length=4))
+    x, t, _ = given()
+    cond = torch.tensor([[1, 2, 3, 0], [4, 5, 0, 0], [1, 6, 7, 8]])
+    net(x, t, cond).square().sum().backward()
+    assert [name for name, p in net.text.named_parameters() if p.grad is None or not p.grad.any()] == []
+    alone = torch.cat([net(x[k : k + 1], t[k : k + 1], cond[k : k + 1]) for k in range(3)])
+    torch.testing.assert_close(net(x, t, cond), alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name, shape", [("scenes-latent", (4, 8, 8)), ("scenes-pixel", (3, 64, 64))])
+def test_the_networks_that_paint_captions_read_eight_words_and_have_about_the_same_budget(name, shape):
+    net = MODELS[name]().net
+    assert (net.length, net.tokens.num_embeddings, len(net.text.layers)) == (8, 29, 2)
+    assert net(torch.randn(1, *shape), torch.ones(1), torch.ones(1, 8).long()).shape == (1, *shape)
+    count = sum(p.numel() for p in net.parameters())
+    assert 3.0e6 < count < 3.4e6
 
 
 # ------------------------------------------------------------------------------------------------------ errors

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .text import Layer
 from .unet import Attention, Join, Stage, UNet
 
 
@@ -130,7 +131,7 @@ def costs(net: UNet, x: Tensor) -> dict[str, Cost]:
     inside = {name: modules for (_, _, modules), name in zip(blocks(net), feature_maps(net, x[:1], 0))}
     inside = {"time": [net.time], **inside, "head": [net.norm, net.head]}
     if net.tokens is not None:
-        inside["labels"] = [net.tokens, net.gist]
+        inside["labels"] = [net.tokens, net.text, net.gist]
     owner = {layer: name for name, tops in inside.items() for top in tops for layer in top.modules()}
     work = dict.fromkeys(inside, 0)
 
@@ -154,6 +155,8 @@ def _multiply_adds(layer: nn.Module, args, out: Tensor) -> int:
         positions = args[0][0, 0].numel()
         asked = positions if len(args) == 1 or args[1] is None else args[1].shape[1]
         return 2 * positions * asked * args[0].shape[1]  # q k', and the weights times v
+    if isinstance(layer, Layer):
+        return 2 * out[0].numel() * out.shape[1]
     return 0
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, scaled_dot_product_attention, silu
 
+from .text import Transformer
 from .time import time_features
 
 
@@ -97,7 +98,8 @@ class UNet(nn.Module):
 
     With a `vocabulary` of n ids, 0 meaning "nothing", every stage with attention also asks `length` tokens: labels
     (digit + 1, length 1) and captions alike; and their mean, the gist of the caption, goes with the time into every
-    ResBlock (GLIDE does so with its last token, Nichol et al. 2022). cond = None is all zeros.
+    ResBlock (GLIDE does so with its last token, Nichol et al. 2022). cond = None is all zeros. `depth` layers of a
+    transformer read a caption first, so that "red" knows which digit it belongs to.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class UNet(nn.Module):
         patch: int = 1,
         vocabulary: int = 0,
         length: int = 1,
+        depth: int = 0,
         heads: int = 1,
         groups: int = 8,
     ):
@@ -124,6 +127,7 @@ class UNet(nn.Module):
         self.time = nn.Sequential(nn.Linear(self.time_dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
         if vocabulary:
             self.tokens, self.places = nn.Embedding(vocabulary, token_dim), nn.Parameter(torch.zeros(length, token_dim))
+            self.text = Transformer(token_dim, depth) if depth else nn.Identity()
             self.gist = nn.Linear(token_dim, time_dim)
         else:
             self.tokens = None
@@ -159,7 +163,8 @@ class UNet(nn.Module):
         return pixel_shuffle(self.head(silu(self.norm(h))), self.patch)
 
     def read(self, cond: Tensor | None, batch: int) -> Tensor | None:
-        """Ids (B, L) -> tokens (B, L, D), an embedding each plus one for its place; None: "nothing" everywhere."""
+        """Ids (B, L) -> tokens (B, L, D): an embedding each plus one for its place, read by the transformer if there is
+        one; None: "nothing" everywhere."""
         if self.tokens is None:
             if cond is not None:
                 raise ValueError("cond was given, but this U-Net was built with vocabulary=0")
@@ -168,7 +173,7 @@ class UNet(nn.Module):
             cond = self.tokens.weight.new_zeros(batch, self.length, dtype=torch.long)
         if cond.shape != (batch, self.length):
             raise ValueError(f"cond has shape {tuple(cond.shape)}; expected ids ({batch}, {self.length})")
-        return self.tokens(cond) + self.places
+        return self.text(self.tokens(cond) + self.places)
 
 
 def zero(layer: nn.Module) -> nn.Module:
