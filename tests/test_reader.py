@@ -9,7 +9,6 @@ from mpl_diffusion import SceneReader, adherence, captions, models, read_scenes,
 from mpl_diffusion.data.scenes import ANY, COLOURS, DIGITS, PLACES, RELATIONS
 from mpl_diffusion.files import load_tensors
 
-
 # ----------------------------------------------------------------------------------- the network
 
 
