@@ -99,6 +99,7 @@ class Trainer:
         if compile:
             getattr(model, "net", model).compile()
         self.optimizer = torch.optim.Adam(self._fast, lr=lr, betas=betas, fused=True)
+        self.rival = False  # a critic's loss rises when its opponent improves: that is no divergence
         self.step = 0
         self.losses: list[float] = []  # one per step: an interrupted cell still has its curve
         self._lowest: list[float] = []  # the lowest median so far, after every WINDOW losses
@@ -225,6 +226,8 @@ class Trainer:
         A level is the median of WINDOW losses (the first: of ten, if that is lower). Ten times the lowest alone would
         stop a run whose loss had almost vanished, the start alone one whose loss rises a little at once.
         """
+        if self.rival:
+            return math.inf
         while (seen := WINDOW * len(self._lowest)) <= len(self.losses) - WINDOW:
             before = self._lowest[-1] if self._lowest else median(self.losses[:10])
             self._lowest.append(min(before, median(self.losses[seen : seen + WINDOW])))
@@ -248,6 +251,8 @@ class Turns:
 
     def __init__(self, *trainers: Trainer):
         self.trainers = trainers
+        for trainer in trainers[1:]:
+            trainer.rival = True
 
     def __getattr__(self, name: str):
         return getattr(self.trainers[0], name)
@@ -256,6 +261,9 @@ class Turns:
         """As `Trainer.run`; yields the first one's Progress."""
         if steps < 1:
             raise ValueError(f"steps = {steps!r}; expected at least 1")
+        made = [trainer.step for trainer in self.trainers]
+        if len(set(made)) > 1:
+            raise ValueError(f"the trainers have made {made} steps: one failed in mid-turn. `load` a checkpoint")
         while self.step < steps:
             with _finish_first():
                 turns = [trainer.turn(data, steps) for trainer in self.trainers]

@@ -21,7 +21,6 @@ from mpl_diffusion import (
     load,
     scenes,
 )
-from mpl_diffusion.nets.anatomy import _still
 
 FACTORS = 2, 4, 8, 16
 
@@ -156,15 +155,10 @@ def test_there_is_one_logit_for_each_patch(size):
     assert PatchDiscriminator(channels=1, width=8)(torch.randn(2, 1, 64, 64)).shape == (2, 1, 15, 15)
 
 
-def heard_by(critic, row, column, statistics=False):
-    """The pixels of a picture 64 wide that move this logit, with the norm's mean and variance held still or not."""
+def heard_by(critic, row, column):
+    """The pixels of a picture 64 wide that move this logit."""
     x = torch.randn(1, 3, 64, 64, requires_grad=True)
-    norms = [] if statistics else [module for module in critic.modules() if isinstance(module, nn.GroupNorm)]
-    hooks = [norm.register_forward_hook(_still) for norm in norms]
-    gradient = torch.autograd.grad(critic(x)[0, 0, row, column], x)[0]
-    for hook in hooks:
-        hook.remove()
-    return gradient.abs().amax((0, 1)) > 0
+    return torch.autograd.grad(critic(x)[0, 0, row, column], x)[0].abs().amax((0, 1)) > 0
 
 
 @pytest.mark.parametrize("row, column", [(7, 7), (7, 8), (5, 9)])
@@ -174,11 +168,9 @@ def test_each_logit_sees_22_by_22_pixels_and_its_neighbours_patch_is_4_pixels_on
     assert patch.sum() == 22**2 and torch.equal(heard_by(PatchDiscriminator(), row, column), patch)
 
 
-def test_at_the_edge_a_patch_is_cut_off_and_by_the_norm_alone_a_logit_hears_of_the_whole_picture():
-    critic = PatchDiscriminator()
-    heard = heard_by(critic, 0, 14)
+def test_at_the_edge_a_patch_is_cut_off():
+    heard = heard_by(PatchDiscriminator(), 0, 14)
     assert heard[:15, 49:].all() and heard.sum() == 15 * 15
-    assert heard_by(critic, 7, 7, statistics=True).all()
 
 
 def test_every_parameter_of_the_critic_takes_part():
@@ -357,14 +349,22 @@ def test_the_critics_loss_judges_the_reconstruction_of_before_and_does_not_reach
 
 def test_autoencoder_and_critic_take_turns_and_the_perceptual_network_stays(pictures):
     losses = parts()
-    before = {name: p.detach().clone() for name, p in losses.named_parameters()}
+    before = {name: p.detach().clone() for name, p in losses.named_parameters() if name.endswith("weight")}
     turns = Turns(
         Trainer(losses.autoencoder, losses.autoencoder_loss, warmup=1),
         Trainer(losses.critic, losses.critic_loss, warmup=1),
     )
     list(turns.run(batches(pictures, size=2), 3))
-    moved = {name.partition(".")[0] for name, p in losses.named_parameters() if not torch.equal(p, before[name])}
-    still = {name.partition(".")[0] for name, p in losses.named_parameters() if torch.equal(p, before[name])}
+    moved = {
+        name.partition(".")[0]
+        for name, p in losses.named_parameters()
+        if name in before and not torch.equal(p, before[name])
+    }
+    still = {
+        name.partition(".")[0]
+        for name, p in losses.named_parameters()
+        if name in before and torch.equal(p, before[name])
+    }
     assert moved == {"autoencoder", "critic"} and still == {"perceptual"}
 
 

@@ -527,13 +527,15 @@ def test_a_checkpoint_of_two_is_refused_by_one(tmp_path):
         turns.trainers[0].load(tmp_path / "two.safetensors")
 
 
-def test_those_who_take_turns_are_healthy_when_all_are_and_have_at_least_one_step_to_do():
+def test_those_who_take_turns_are_healthy_when_the_first_is_and_have_at_least_one_step_to_do():
     turns = gan()
     assert turns.healthy
     for trainer in turns.trainers:
         trainer.losses = [1.0] * 200
     assert turns.healthy
     turns.trainers[1].losses[-1] = 1e3
+    assert turns.healthy
+    turns.trainers[0].losses[-1] = 1e3
     assert not turns.healthy
     with pytest.raises(ValueError, match="steps = 0; expected at least 1"):
         list(turns.run(data(), 0))
@@ -601,3 +603,35 @@ def test_a_batch_is_a_pure_function_of_the_seed_and_its_number():
 def test_bad_data_and_settings_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_turn_that_failed_half_way_is_noticed_and_a_checkpoint_mends_it(tmp_path):
+    turns = gan()
+    list(turns.run(data(), 2))
+    turns.save(tmp_path / "run.safetensors")
+    critic = turns.trainers[1]
+    judged, critic.loss = critic.loss, lambda x: critic.model(x).mean() * math.nan
+    with pytest.raises(ValueError, match="the loss is nan at step 3"):
+        list(turns.run(data(), STEPS))
+    critic.loss = judged
+    with pytest.raises(ValueError, match=r"have made \[3, 2\] steps: one failed in mid-turn. `load` a checkpoint"):
+        list(turns.run(data(), STEPS))
+    turns.load(tmp_path / "run.safetensors")
+    assert [progress.step for progress in turns.run(data(), 4)] == [3, 4]
+
+
+@pytest.mark.parametrize("rival", [False, True])
+def test_a_loss_that_rises_is_a_divergence_unless_it_is_a_critic_s(rival):
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1)
+
+    def rising(x):
+        return 0 * model(x).mean() + (0.01 if trainer.step < 100 else 5.0)
+
+    trainer = Trainer(model, rising)
+    if rival:
+        Turns(Trainer(nn.Linear(2, 1), lambda x: x.sum()), trainer)
+        assert len(list(trainer.run(data(), 300))) == 300 and trainer.healthy
+    else:
+        with pytest.raises(ValueError, match="has diverged"):
+            list(trainer.run(data(), 300))

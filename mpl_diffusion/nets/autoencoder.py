@@ -108,9 +108,9 @@ class Residual(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Images (B, C, H, W) -> one logit per patch, (B, 1, H/4 - 1, W/4 - 1): real or reconstructed?
 
-    Convolutions 4 wide: two of stride 2, one of stride 1. Each logit sees a patch of 22x22 pixels, and of the rest only
-    the norm's mean and variance: so it judges texture and edges, not what the picture shows (Isola et al. 2017, sec.
-    3.2.2; Rombach et al. 2022, 3.1).
+    Convolutions 4 wide: two of stride 2, one of stride 1. Each logit sees a patch of 22x22 pixels and nothing else (a
+    norm would tell it of the whole picture): so it judges texture and edges, not what the picture shows
+    (Isola et al. 2017, sec. 3.2.2; Rombach et al. 2022, 3.1).
     """
 
     def __init__(self, channels: int = 3, width: int = 32):
@@ -119,7 +119,6 @@ class PatchDiscriminator(nn.Module):
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
-            nn.GroupNorm(8, 2 * width),
             nn.LeakyReLU(0.2),
             nn.Conv2d(2 * width, 1, 4, padding=1),
         )
