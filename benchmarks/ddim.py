@@ -1,6 +1,6 @@
 """What DDIM's loop costs beside the network that it calls, beside diffusers' pipeline, and what guidance costs.
 
-    python benchmarks/ddim.py          2 minutes, two cores
+    python benchmarks/ddim.py          4 minutes, two cores
 
 64 digits, 28x28, the network and weights of load("mnist"), 20 steps, in alternating rounds in one process; medians.
 
@@ -27,7 +27,7 @@ from diffusers.configuration_utils import register_to_config
 
 from mpl_diffusion import classifier_free, ddim, final, load
 
-ROUNDS, STEPS, BATCH = 9, 20, 64
+ROUNDS, STEPS, BATCH = 21, 20, 64
 
 
 class Peer(ModelMixin, ConfigMixin):
