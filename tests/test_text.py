@@ -2,19 +2,11 @@
 
 import pytest
 import torch
+from shaken import shaken
 from torch import nn
 from torch.nn.functional import silu
 
 from mpl_diffusion import Transformer, UNet
-
-
-def shaken(net, seed=0):
-    """The network with every parameter moved, as a little training would."""
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=rng))
-    return net.eval()
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from shaken import shaken
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -15,15 +16,6 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def small(**settings):
     """A U-Net of two resolutions, small enough for a test."""
     return UNet(**{"widths": (16, 24), "patch": 2, "vocabulary": 11, **settings})
-
-
-def shaken(net, seed=0):
-    """The network with every parameter moved, as a little training would: new, its last layers are 0."""
-    rng = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(0.1 * torch.randn(p.shape, generator=rng))
-    return net.eval()
 
 
 def given(batch=3, channels=1, size=(28, 28), seed=1):

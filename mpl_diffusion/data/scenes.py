@@ -5,7 +5,8 @@
 
 A scene's *arrangement* is what its caption can tell: five numbers, (place, digit, colour, digit, colour). Of a pair the
 thing at the left or at the top comes first, so that "a red seven left of a blue three" and "a blue three right of a red
-seven" are one arrangement. Training sees neither the colours of HELD_OUT on their digits, nor one arrangement in five.
+seven" are one arrangement. The models that paint never see the colours of HELD_OUT on their digits, nor one arrangement
+in five; the reader that judges them sees all.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class Scenes(NamedTuple):
     name: str  # where the digits come from
 
 
-def scenes(n: int, seed: int = 0, captions: str = "train", train: bool = True, folder: str | Path | None = None):
+def scenes(
+    n: int, seed: int = 0, captions: str = "train", train: bool = True, folder: str | Path | None = None
+) -> Scenes:
     """n Scenes, the same for the same seed: digits of MNIST's training or test set, or of its stand-in (see `mnist`).
 
     `captions`: those of "train"; those that it leaves out, "unseen" (known things in new arrangements) and "held out"
