@@ -77,8 +77,7 @@ class Ours:
     def __init__(self, precision: str = "float32", steps: int = 10**6, lr: float = 2e-3, size: int = 128):
         torch.manual_seed(0)
         self.denoiser: Denoiser = our_model()
-        loss = lambda x0, cond: self.denoiser.loss(x0, cond, p_uncond=0.15)  # noqa: E731
-        self.trainer = Trainer(self.denoiser, loss, lr=lr, ema=0.03, warmup=200, precision=precision)
+        self.trainer = Trainer(self.denoiser, self.denoiser.loss, lr=lr, ema=0.03, warmup=200, precision=precision)
         self.precision, self.steps, self.size = precision, steps, size
 
     def train(self, x0: torch.Tensor, cond: torch.Tensor) -> None:

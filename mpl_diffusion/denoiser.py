@@ -45,13 +45,18 @@ class Denoiser(nn.Module):
     Called, it always answers with eps, whatever its network predicts; `.x0(x_t, t)` is the clean sample instead.
     With a schedule whose signal(T) is tiny (cosine) or 0 (zero terminal SNR) choose "v": there the noise tells
     next to nothing about x_0, and an eps network's small error is multiplied by noise/signal.
+
+    `p_uncond` is the share of conditions that training drops, so that the network also learns what to say to "nothing"
+    (Ho & Salimans 2022, alg. 1); with 0 it never does, and cannot be guided.
     """
 
-    def __init__(self, net: nn.Module, process: Process, predicts: str = "eps"):
+    def __init__(self, net: nn.Module, process: Process, predicts: str = "eps", p_uncond: float = 0.1):
         super().__init__()
         if predicts not in PREDICTIONS:
             raise ValueError(f"predicts = {predicts!r}; expected one of {', '.join(map(repr, PREDICTIONS))}")
-        self.net, self.process, self.predicts = net, process, predicts
+        if not 0 <= p_uncond <= 1:
+            raise ValueError(f"p_uncond = {p_uncond!r}; expected a share, 0 (drop none) to 1 (drop all)")
+        self.net, self.process, self.predicts, self.p_uncond = net, process, predicts, p_uncond
 
     def output(self, x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
         """The network's raw answer. It sees time on the scale 0 ... 1000, whatever T is."""
@@ -68,12 +73,11 @@ class Denoiser(nn.Module):
         """The predicted clean sample, shape of x_t."""
         return PREDICTIONS[self.predicts].x0(self.output(x_t, t, cond), x_t, *self.process.rates(t, x_t))
 
-    def loss(self, x0: Tensor, cond: Tensor | None = None, t=None, eps: Tensor | None = None, p_uncond: float = 0.1):
+    def loss(self, x0: Tensor, cond: Tensor | None = None, t=None, eps: Tensor | None = None):
         """L_simple = mean |target - output(x_t, t)|^2, t ~ uniform(1 ... T), eps ~ N(0, I)  (Ho et al. 2020, eq. 14).
 
         x0 (B, ...). The target is eps, x_0 or v = signal eps - noise x_0. `t` (one, or (B,)) and `eps` may be given.
-        With ids `cond` (B, L), each row's are dropped (set to 0, "nothing") with probability p_uncond
-        (Ho & Salimans 2022, alg. 1).
+        With ids `cond` (B, L), each row's are dropped, all set to 0, "nothing", with probability p_uncond.
         """
         if t is None:
             t = self.process.random_times(len(x0))
@@ -83,7 +87,7 @@ class Denoiser(nn.Module):
         eps = torch.randn_like(x0) if eps is None else eps
         same_shape(x0=x0, eps=eps)
         if cond is not None:
-            dropped = torch.rand(len(x0), device=cond.device) < p_uncond
+            dropped = torch.rand(len(x0), device=cond.device) < self.p_uncond
             cond = cond.masked_fill(dropped[:, None], 0)
         target = PREDICTIONS[self.predicts].target(x0, eps, a, s)
         return mse_loss(self.output(a * x0 + s * eps, t, cond), target)

@@ -41,29 +41,66 @@ def clamp(denoiser, process: Process, low: float = -1.0, high: float = 1.0):
     return edit_x0(denoiser, process, lambda x0: x0.clamp_(low, high))
 
 
-def classifier_free(denoiser, w: float):
-    """Classifier-free guidance: past what "nothing" would say, towards what `cond` says; two evaluations in one batch.
+def dynamic_threshold(denoiser, process: Process, share: float = 0.995, bound: float = 1.0):
+    """Where the numbers of x0_hat leave [-bound, bound] in crowds, shrink all of them until `share` of them are inside.
+
+        x0_hat <- clamp(x0_hat, -s, s) bound / s,   s = max(bound, the `share` quantile of a sample's |x0_hat|)
+
+    Clamping alone leaves the crowd on the bound: a saturated picture (Saharia et al. 2022, sec. 2.3).
+    """
+    if not (0 < share <= 1 and bound > 0):
+        raise ValueError(f"share = {share!r}, bound = {bound!r}; expected a share, 0 < share <= 1, and a bound > 0")
+
+    def shrink(x0: Tensor) -> Tensor:
+        s = x0.abs().flatten(1).quantile(share, dim=1).clamp(min=bound)
+        s = s.reshape(-1, *[1] * (x0.ndim - 1))
+        return x0.clamp(-s, s) * (bound / s)
+
+    return edit_x0(denoiser, process, shrink)
+
+
+def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: float = 0.0):
+    """Classifier-free guidance: past what "nothing" would say, towards what `cond` says.
 
         eps = eps_uncond + w (eps_cond - eps_uncond)
 
     w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
-    cond (B, L) is needed; "nothing" is all zeros. A batch that fills a CPU already is not doubled: its two halves go
-    one after the other, which is 5 % faster.
+    It is a number, one per sample, (B,), or a function of t that gives one, such as `interval(w, start, end)`. cond
+    (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
+    `rescale` in [0, 1] takes eps so far towards the std of eps_cond, per sample (Lin et al. 2024, eq. 14 to 16).
+
+    Both are asked in one batch of twice the rows; a batch that fills a CPU already goes in two halves, one after the
+    other, which is 5 % faster. With the number 1, or 0, only one of them is asked, and it is the answer bit for bit.
     """
-    if not 0 <= w < math.inf:
-        raise ValueError(f"w = {w!r}; expected a finite number from 0 (unconditional) over 1 (conditional) upwards")
+    if getattr(denoiser, "p_uncond", None) == 0:
+        raise ValueError(
+            'guidance needs to know what the denoiser says to "nothing", and this one was trained with p_uncond = 0: '
+            "it never learned that. Train Denoiser(..., p_uncond=0.1), which drops every tenth condition"
+        )
+    if not 0 <= rescale <= 1:
+        raise ValueError(f"rescale = {rescale!r}; expected a number from 0 (not at all) to 1 (all the way)")
+    if not callable(w):
+        w = _checked(w)
 
     def both(tell):
         def guided(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
             if cond is None:
                 raise ValueError("guidance needs a condition: cond is None; sample from the denoiser itself instead")
-            nothing = torch.zeros_like(cond)
+            nothing = torch.zeros_like(cond) if negative is None else _like(negative, cond)
+            now = _checked(w(t)) if callable(w) else w
+            if isinstance(now, Tensor):
+                if len(now) != len(x_t):
+                    raise ValueError(f"w has {len(now)} numbers, and there are {len(x_t)} samples; expected one each")
+                now = now.to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
+            elif now in (0, 1):
+                return tell(x_t, t, cond if now else nothing)
             if x_t.device.type == "cpu" and x_t.numel() > FULL:
-                return torch.lerp(tell(x_t, t, nothing), tell(x_t, t, cond), w)
-            if isinstance(t, Tensor) and t.ndim:
-                t = torch.cat([t, t])
-            told = tell(torch.cat([x_t, x_t]), t, torch.cat([nothing, cond]))
-            return torch.lerp(*told.chunk(2), w)
+                without, given = tell(x_t, t, nothing), tell(x_t, t, cond)
+            else:
+                twice = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
+                without, given = tell(torch.cat([x_t, x_t]), twice, torch.cat([nothing, cond])).chunk(2)
+            told = torch.lerp(without, given, now)
+            return torch.lerp(told, told * (_std(given) / _std(told)), rescale) if rescale else told
 
         return guided
 
@@ -71,6 +108,44 @@ def classifier_free(denoiser, w: float):
     if hasattr(denoiser, "x0"):
         guided.x0 = both(denoiser.x0)
     return guided
+
+
+def interval(w: float, start: float, end: float) -> Callable:
+    """A function of t: w where start <= t <= end, and 1 elsewhere; there guidance costs nothing (Kynkaanniemi 2024)."""
+    w = _checked(w)
+    if not start <= end:
+        raise ValueError(f"start = {start!r}, end = {end!r}; expected start <= end, both times t")
+
+    def at(t):
+        if isinstance(t, Tensor) and t.ndim:
+            return torch.where((start <= t) & (t <= end), w, 1.0)
+        return w if start <= t <= end else 1.0
+
+    return at
+
+
+def _checked(w) -> float | Tensor:
+    """A guidance scale, or one per sample; never negative, infinite or NaN."""
+    numbers = torch.as_tensor(w, dtype=torch.float64)
+    if numbers.ndim > 1 or not ((0 <= numbers) & (numbers < math.inf)).all():
+        raise ValueError(
+            f"w = {w!r}; expected a finite number from 0 (unconditional) over 1 (conditional) upwards, or one per "
+            f"sample, (B,). Away from something goes classifier_free(..., negative=ids)"
+        )
+    return numbers if numbers.ndim else float(numbers)
+
+
+def _like(negative: Tensor, cond: Tensor) -> Tensor:
+    if negative.shape not in (cond.shape, cond.shape[1:]):
+        raise ValueError(
+            f"negative has shape {tuple(negative.shape)} and cond {tuple(cond.shape)}; expected the same, or one row"
+        )
+    return negative.to(cond).expand_as(cond)
+
+
+def _std(x: Tensor) -> Tensor:
+    """Of each sample, shaped to multiply it."""
+    return x.flatten(1).std(1).reshape(-1, *[1] * (x.ndim - 1))
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -19,11 +19,12 @@ from .nets.unet import UNet
 from .schedules import cosine
 
 WEIGHTS = Path(__file__).parent / "weights"
+P_UNCOND = 0.15  # of the labels and captions are dropped in training: what guidance needs
 
 
 def mnist() -> Denoiser:
     """Digits (B, 1, 28, 28) in [-1, 1]; ids (B, 1): 0 is "any", a digit's id is digit + 1."""
-    return Denoiser(UNet(patch=2, vocabulary=11), cosine(1000), predicts="v")
+    return Denoiser(UNet(patch=2, vocabulary=11), cosine(1000), predicts="v", p_uncond=P_UNCOND)
 
 
 SCENES = dict(widths=(96, 128), vocabulary=len(VOCABULARY), length=LENGTH, depth=2)  # the U-Nets that paint captions
@@ -31,12 +32,14 @@ SCENES = dict(widths=(96, 128), vocabulary=len(VOCABULARY), length=LENGTH, depth
 
 def scenes_latent() -> Denoiser:
     """Scaled latents of scenes (B, 4, 8, 8); ids of captions (B, 8)."""
-    return Denoiser(UNet(channels=4, attention=(True, True), **SCENES), cosine(1000), predicts="v")
+    return Denoiser(UNet(channels=4, attention=(True, True), **SCENES), cosine(1000), predicts="v", p_uncond=P_UNCOND)
 
 
 def scenes_pixel() -> Denoiser:
     """Scenes themselves (B, 3, 64, 64) in [-1, 1]; ids of captions (B, 8). The same U-Net, on 32x32 and 16x16."""
-    return Denoiser(UNet(channels=3, attention=(False, True), patch=2, **SCENES), cosine(1000), predicts="v")
+    return Denoiser(
+        UNet(channels=3, attention=(False, True), patch=2, **SCENES), cosine(1000), predicts="v", p_uncond=P_UNCOND
+    )
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {

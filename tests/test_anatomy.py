@@ -7,7 +7,20 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mpl_diffusion import MLP, Denoiser, UNet, cosine, costs, feature_maps, influence, reach, told, without
+from mpl_diffusion import (
+    MLP,
+    Denoiser,
+    UNet,
+    attention_maps,
+    cosine,
+    costs,
+    feature_maps,
+    influence,
+    look_alike,
+    reach,
+    told,
+    without,
+)
 from mpl_diffusion.nets.anatomy import PARTS
 
 
@@ -258,3 +271,78 @@ def test_reach_is_the_mean_distance():
     m = torch.zeros(5, 7)
     m[1, 2], m[1, 6], m[4, 2] = 2.0, 1.0, 1.0  # 0, 4 and 3 pixels away
     assert reach(m, (1, 2)) == pytest.approx(7 / 4)
+
+
+# --------------------------------------------------------------------------------------- where it looks for each word
+
+
+def captioned(blocks=1, heads=1):
+    """A U-Net that reads captions of 5 words at 6x6 and 3x3, three pictures and their captions."""
+    torch.manual_seed(0)
+    net = UNet(widths=(16, 24), attention=(True, True), vocabulary=9, length=5, depth=1, blocks=blocks, heads=heads)
+    return shaken(net), torch.randn(3, 1, 6, 6), torch.randint(0, 9, (3, 5))
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_attention_maps_are_what_the_network_looks_with_and_reading_them_changes_nothing(heads):
+    net, x, cond = captioned(heads=heads)
+    before = net(x, torch.full((3,), 300.0), cond)
+    maps = attention_maps(net, x, 300, cond)
+    assert {name: tuple(m.shape) for name, m in maps.items()} == {
+        "down 6x6": (3, 5, 6, 6),
+        "down 3x3": (3, 5, 3, 3),
+        "middle 3x3": (3, 5, 3, 3),
+        "up 3x3": (3, 5, 3, 3),
+        "up 6x6": (3, 5, 6, 6),
+    }
+    for one in maps.values():
+        assert (one >= 0).all()
+        torch.testing.assert_close(one.sum(1), torch.ones_like(one[:, 0]))
+    assert torch.equal(net(x, torch.full((3,), 300.0), cond), before) and not hooks(net)
+
+
+def test_an_attention_map_mixes_what_the_words_say_into_what_the_layer_adds():
+    """With one head: x + out(sum over words of map * v), and that is what the layer handed on."""
+    net, x, cond = captioned()
+    layer, seen = net.up[1].cross_attention[0], {}
+    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], tokens=args[1], out=out))
+    maps = attention_maps(net, x, 300, cond)
+    handle.remove()
+    v = layer.kv(seen["tokens"])[..., 16:]
+    expected = seen["x"] + layer.out(torch.einsum("blhw,blc->bhwc", maps["up 6x6"], v)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(seen["out"], expected)
+
+
+def test_maps_of_several_blocks_at_one_resolution_are_all_kept():
+    net, x, cond = captioned(blocks=2)
+    again = ["down 6x6", "down 6x6 again", "down 3x3", "down 3x3 again"]
+    assert list(attention_maps(net, x, 300, cond))[:4] == again
+
+
+def test_pictures_that_look_alike_leave_the_first_as_it_is_and_pull_the_others_after_it():
+    net, x, cond = captioned(heads=4)
+    x[1:], cond[1] = x[:1], cond[0]
+    before = net(x, torch.full((3,), 300.0), cond)
+    with look_alike(net):
+        alike = net(x, torch.full((3,), 300.0), cond)
+    torch.testing.assert_close(alike[:2], before[:2])  # the second is the same picture with the same caption
+    assert not torch.allclose(alike[2], before[2], atol=1e-5) and not torch.allclose(alike[2], alike[0], atol=1e-5)
+    assert torch.equal(net(x, torch.full((3,), 300.0), cond), before) and not hooks(net)
+
+
+def test_pictures_that_look_alike_take_where_from_the_first_and_what_from_their_own_words():
+    net, _, cond = captioned()
+    layer = net.down[0].cross_attention[0]
+    features, tokens = torch.randn(3, 16, 6, 6), net.read(cond, 3)
+    with look_alike(Denoiser(net, cosine())):
+        alike = layer(features, tokens)
+    q = layer.q(layer.norm(features[:1]).flatten(2).transpose(1, 2))
+    k, v = layer.kv(tokens).chunk(2, dim=-1)
+    where = (q @ k[:1].mT / 4).softmax(-1)
+    torch.testing.assert_close(alike, features + layer.out(where @ v).transpose(1, 2).reshape(3, 16, 6, 6))
+
+
+def test_a_network_without_words_has_no_maps():
+    for look in (lambda net: attention_maps(net, torch.randn(1, 1, 6, 6), 5, None), look_alike):
+        with pytest.raises(ValueError, match="vocabulary=0: it has no cross-attention"):
+            look(UNet(widths=(8,), attention=(True,)))

@@ -104,17 +104,19 @@ def test_the_network_sees_time_from_0_to_1000_whatever_T_is(T):
 
 
 def test_dropped_conditions_are_whole_rows_of_0_and_the_callers_ids_stay():
-    denoiser = Denoiser(Answer(), linear())
+    denoiser = Denoiser(Answer(), linear(), p_uncond=0.25)
     x0, cond = torch.randn(4000, 2), torch.randint(1, 11, (4000, 3))
     before = cond.clone()
-    denoiser.loss(x0, cond, p_uncond=0.25)
+    denoiser.loss(x0, cond)
     seen = denoiser.net.cond
     dropped = (seen == 0).all(1)
     assert torch.equal(seen[~dropped], cond[~dropped]) and torch.equal(cond, before)
     assert abs(float(dropped.double().mean()) - 0.25) < 4 * (0.25 * 0.75 / 4000) ** 0.5
-    denoiser.loss(x0, cond, p_uncond=0)
+    denoiser.p_uncond = 0
+    denoiser.loss(x0, cond)
     assert torch.equal(denoiser.net.cond, cond)
-    denoiser.loss(x0, cond, p_uncond=1)
+    denoiser.p_uncond = 1
+    denoiser.loss(x0, cond)
     assert torch.equal(denoiser.net.cond, torch.zeros_like(cond))
     denoiser(x0, 5, cond)  # nothing is dropped when it is asked
     assert torch.equal(denoiser.net.cond, cond)

@@ -3,7 +3,21 @@
 import pytest
 import torch
 
-from mpl_diffusion import MLP, Denoiser, clamp, classifier_free, cosine, ddim, ddpm, edit_x0, final, linear
+from mpl_diffusion import (
+    MLP,
+    Denoiser,
+    GaussianMixture,
+    clamp,
+    classifier_free,
+    cosine,
+    ddim,
+    ddpm,
+    dynamic_threshold,
+    edit_x0,
+    final,
+    interval,
+    linear,
+)
 
 SHAPES = {"points": (28, 2), "28 images 28 wide": (28, 1, 28, 28)}
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -73,6 +87,26 @@ def test_every_x0_of_a_clamped_walk_is_in_range_and_so_is_its_end(walk, dtype):
     assert float(step.x.abs().max()) <= 1 + 1e-5
 
 
+@shapes
+@whens
+def test_dynamic_thresholding_shrinks_a_crowd_outside_and_leaves_the_rest_alone(shape, when):
+    t, schedule, x_t = when(), linear(100), 0.3 * torch.randn(shape, dtype=torch.float64)
+    x_t[1:] *= torch.linspace(0.01, 5, 27, dtype=torch.float64).reshape(-1, *[1] * (len(shape) - 1))
+    x0 = schedule.x0_from_eps(x_t, t, bent(x_t, t))
+    expected = x0.clone()
+    for k, row in enumerate(x0):
+        s = max(1.5, float(row.abs().flatten().quantile(0.9)))
+        expected[k] = row.clip(-s, s) * 1.5 / s
+    edited = dynamic_threshold(bent, schedule, share=0.9, bound=1.5)(x_t, t)
+    torch.testing.assert_close(schedule.x0_from_eps(x_t, t, edited), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("share", "bound"), [(0, 1), (1.1, 1), (0.9, 0), (0.9, float("nan"))])
+def test_a_threshold_that_is_none_is_named(share, bound):
+    with pytest.raises(ValueError, match=rf"share = {share}, bound = {bound}; expected a share, 0 < share <= 1"):
+        dynamic_threshold(bent, linear(100), share, bound)
+
+
 def test_clamping_saves_the_cosine_schedule_from_exploding():
     schedule = cosine()
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
@@ -128,6 +162,109 @@ def test_guidance_goes_w_of_the_way_from_unconditional_to_conditional(shape, whe
     torch.testing.assert_close(guided, (1 + s) * given - s * without, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("t", [1, 40, 100])
+def test_on_exact_mixtures_both_conventions_are_the_closed_form(t):
+    """Written out for one component against two, in one dimension: no responsibility, no solve."""
+    schedule, x = linear(100), torch.linspace(-3, 3, 28, dtype=torch.float64)[:, None]
+    share, mean, var = (torch.tensor(v, dtype=torch.float64) for v in ([0.3, 0.7], [-1.0, 0.5], [0.2, 0.6]))
+    exact = GaussianMixture(share, mean[:, None], var[:, None, None]).denoiser(schedule)
+    a, s = float(schedule.signal(t)), float(schedule.noise(t))
+    total = a**2 * var + s**2
+    density = share * torch.exp(-((x - a * mean) ** 2) / (2 * total)) / total.sqrt()
+    each = s * (x - a * mean) / total
+    eps_cond, eps_uncond = each[:, 1:], (density * each).sum(1, keepdim=True) / density.sum(1, keepdim=True)
+    for w in (0.0, 0.5, 1.0, 3.0, 7.5):
+        guided = classifier_free(exact, w)(x, t, torch.full((28, 1), 2))
+        torch.testing.assert_close(guided, eps_uncond + w * (eps_cond - eps_uncond), rtol=0, atol=1e-12)
+        theirs = w - 1  # Ho & Salimans 2022, eq. 6
+        torch.testing.assert_close(guided, (1 + theirs) * eps_cond - theirs * eps_uncond, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("w", [0.0, 3.0])
+def test_guiding_one_gaussian_by_another_multiplies_stds_and_does_not_tilt_the_density(w):
+    """Both about 0: the guided ODE ends with std  wide^(1-w) narrow^w; the tilted density p^(1-w) p_c^w is wider."""
+    schedule, wide, narrow = cosine(1000), 1.0, 0.5
+    ones = torch.ones(1, dtype=torch.float64)
+
+    def law(std):
+        return GaussianMixture(ones, 0 * ones[None], std**2 * ones[None, None]).denoiser(schedule)
+
+    def either(x, t, cond):
+        return torch.where(cond == 0, law(wide)(x, t), law(narrow)(x, t))
+
+    x_T = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)  # the map is linear: one point would do
+    x = final(ddim(classifier_free(either, w), schedule, x_T, steps=500, cond=torch.ones(2, 1, dtype=torch.long)))
+    std = float(x[0, 0])
+    assert float(x[1, 0]) == pytest.approx(-2 * std)
+    assert std == pytest.approx(wide ** (1 - w) * narrow**w, rel=1e-2)
+    tilted = (w / narrow**2 + (1 - w) / wide**2) ** -0.5
+    assert (std < 0.8 * tilted) if w > 1 else std == pytest.approx(tilted, rel=5e-3)
+
+
+@shapes
+@whens
+def test_each_sample_may_have_a_w_of_its_own(shape, when):
+    t, x_t, cond = when(), torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
+    w = torch.rand(28) * 5
+    w[:2] = torch.tensor([0.0, 1.0])
+    guided = classifier_free(labelled, w)(x_t, t, cond)
+    for k in range(28):
+        one = t[k : k + 1] if isinstance(t, torch.Tensor) and t.ndim else t
+        alone = classifier_free(labelled, float(w[k]))(x_t[k : k + 1], one, cond[k : k + 1])
+        torch.testing.assert_close(guided[k : k + 1], alone, rtol=0, atol=1e-12)
+
+
+@shapes
+def test_w_may_depend_on_t(shape):
+    x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
+    only = classifier_free(labelled, interval(4.0, 20, 60))
+    for t, w in ((19, 1.0), (20, 4.0), (60, 4.0), (61, 1.0)):
+        assert torch.equal(only(x_t, t, cond), classifier_free(labelled, w)(x_t, t, cond))
+    t = torch.arange(28) * 3
+    w = torch.where((t >= 20) & (t <= 60), 4.0, 1.0)
+    assert torch.equal(only(x_t, t, cond), classifier_free(labelled, w)(x_t, t, cond))
+    assert torch.equal(only(x_t, torch.tensor(30), cond), only(x_t, 30, cond))
+
+
+def test_where_w_is_1_or_0_one_evaluation_is_enough():
+    asked = []
+
+    def counted(x, t, cond=None):
+        asked.append((len(x), bool(cond.any())))
+        return labelled(x, t, cond)
+
+    x, cond = torch.randn(5, 2), torch.ones(5, 1, dtype=torch.long)
+    for w in (1, 0, torch.ones(5), 2):
+        classifier_free(counted, w)(x, 50, cond)
+    classifier_free(counted, interval(3, 60, 100))(x, 50, cond)
+    assert asked == [(5, True), (5, False), (10, True), (10, True), (5, True)]
+
+
+@shapes
+def test_a_negative_condition_stands_where_nothing_stood(shape):
+    x_t, cond, unlike = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 3)), torch.tensor([4, 5, 6])
+    expected = torch.lerp(labelled(x_t, 30, unlike.expand(28, 3)), labelled(x_t, 30, cond), 3.0)
+    for negative in (unlike, unlike.expand(28, 3)):
+        assert torch.equal(classifier_free(labelled, 3.0, negative=negative)(x_t, 30, cond), expected)
+    with pytest.raises(ValueError, match=r"negative has shape \(2,\) and cond \(28, 3\); expected the same"):
+        classifier_free(labelled, 3.0, negative=unlike[:2])(x_t, 30, cond)
+
+
+@shapes
+def test_rescale_brings_each_samples_std_back_to_the_conditional_ones(shape):
+    x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
+    given, guided = labelled(x_t, 30, cond), classifier_free(labelled, 5.0)(x_t, 30, cond)
+
+    def std(x):
+        return x.flatten(1).std(1)
+
+    whole = classifier_free(labelled, 5.0, rescale=1.0)(x_t, 30, cond)
+    torch.testing.assert_close(std(whole), std(given), rtol=1e-9, atol=0)
+    half = classifier_free(labelled, 5.0, rescale=0.5)(x_t, 30, cond)
+    torch.testing.assert_close(half, (guided + whole) / 2, rtol=0, atol=1e-12)
+    assert torch.equal(classifier_free(labelled, 5.0, rescale=0.0)(x_t, 30, cond), guided)
+
+
 def test_guidance_asks_once_per_step_with_twice_the_rows():
     asked = []
 
@@ -165,8 +302,39 @@ def test_a_guided_v_denoiser_starts_from_pure_noise_and_can_be_clamped():
 
 @pytest.mark.parametrize("w", [-1, float("nan"), float("inf")])
 def test_a_scale_that_is_none_is_named(w):
-    with pytest.raises(ValueError, match=rf"w = {w}; expected a finite number from 0"):
+    named = rf"w = {w}; expected a finite number from 0"
+    with pytest.raises(ValueError, match=named):
         classifier_free(labelled, w)
+    with pytest.raises(ValueError, match=named):
+        interval(w, 0, 5)
+    with pytest.raises(ValueError, match=named):
+        classifier_free(labelled, lambda t: w)(torch.randn(5, 2), 37, torch.ones(5, 1))
+    with pytest.raises(ValueError, match=r"expected a finite number from 0 .* or one per sample"):
+        classifier_free(labelled, torch.tensor([1.0, w]))
+
+
+def test_scales_for_another_batch_are_refused():
+    with pytest.raises(ValueError, match="w has 4 numbers, and there are 5 samples; expected one each"):
+        classifier_free(labelled, torch.ones(4))(torch.randn(5, 2), 37, torch.ones(5, 1))
+    with pytest.raises(ValueError, match="expected a finite number"):
+        classifier_free(labelled, torch.ones(5, 1))
+
+
+def test_a_denoiser_that_never_dropped_a_condition_cannot_be_guided():
+    with pytest.raises(ValueError, match=r'says to "nothing", and this one was trained with p_uncond = 0'):
+        classifier_free(Denoiser(MLP(width=8, classes=3), linear(20), p_uncond=0), 2.0)
+    classifier_free(Denoiser(MLP(width=8, classes=3), linear(20)), 2.0)
+
+
+@pytest.mark.parametrize("rescale", [-0.1, 1.1, float("nan")])
+def test_a_share_of_rescaling_that_is_none_is_named(rescale):
+    with pytest.raises(ValueError, match=rf"rescale = {rescale}; expected a number from 0"):
+        classifier_free(labelled, 2.0, rescale=rescale)
+
+
+def test_an_interval_that_ends_before_it_starts_is_refused():
+    with pytest.raises(ValueError, match="start = 60, end = 20; expected start <= end"):
+        interval(2.0, 60, 20)
 
 
 def test_guidance_without_a_condition_is_refused():

@@ -69,7 +69,7 @@ def test_id_0_no_cond_and_several_0_are_the_same_nothing():
 
 def test_every_parameter_takes_part():
     net = MLP(width=16, classes=4)
-    Denoiser(net, linear()).loss(torch.randn(64, 2), torch.randint(1, 5, (64, 1)), p_uncond=0.0).backward()
+    Denoiser(net, linear(), p_uncond=0.0).loss(torch.randn(64, 2), torch.randint(1, 5, (64, 1))).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 

@@ -95,11 +95,11 @@ def test_a_recipe_is_a_pure_function_of_its_seed(name):
 def test_mnist_follows_the_numbers_its_weights_were_made_with():
     """Written out: seed, then network, then Adam (0.9, 0.99), clip 1, warm-up 200, lr 2e-3, 15 % of labels dropped."""
     torch.manual_seed(4)
-    denoiser = Denoiser(UNet(patch=2, vocabulary=11), cosine(1000), "v")
+    denoiser = Denoiser(UNet(patch=2, vocabulary=11), cosine(1000), "v", p_uncond=0.15)
 
     def loss(x0, cond):
         with torch.autocast("cpu", torch.bfloat16):
-            return denoiser.loss(x0, cond, p_uncond=0.15)
+            return denoiser.loss(x0, cond)
 
     trainer = Trainer(denoiser, loss, lr=2e-3, ema=0.03, warmup=200, betas=(0.9, 0.99), clip=1.0)
     data = batches(IMAGES, LABELS[:, None] + 1, size=16, seed=4)

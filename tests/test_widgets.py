@@ -60,6 +60,12 @@ def test_setting_an_axis_moves_what_python_and_the_browser_see():
     assert pixels(e.picture)[0, 0, 0] == 150
 
 
+def test_a_twin_says_an_axis_in_other_numbers():
+    e = explore(lambda **_: shade(0), kind=["a", "b"], w=[0, 1, 3.5], twins={"w": ("their w", lambda w: w - 1)})
+    assert e._twins == [{"label": "their w", "ticks": ["-1", "0", "2.5"], "buttons": True, "of": 1}]
+    assert [axis["label"] for axis in e._axes] == ["kind", "w"] and e.values == {"kind": "a", "w": 0}
+
+
 def test_the_browser_moves_what_python_sees():
     e = explore(described, t=[10, 20])
     e.set_state({"_at": [1]})
@@ -105,6 +111,8 @@ def test_a_value_off_the_grid_is_refused_with_those_that_are_on_it(value):
         ({"t": [1], "start": {"s": 1}}, "start names s; the axes are t"),
         ({"t": [1], "start": {"t": 2}}, "t = 2 is not on the grid"),
         ({"t": [1], "labels": {"s": "steps"}}, "labels names s"),
+        ({"t": [1], "twins": {"s": ("steps", float)}}, "twins names s"),
+        ({"t": [-1, 1], "twins": {"t": ("its size", abs)}}, "its size has values that read the same"),
     ],
 )
 def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, words):

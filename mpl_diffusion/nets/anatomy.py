@@ -102,6 +102,59 @@ PARTS = {
 }
 
 
+@torch.no_grad()
+def attention_maps(net: UNet, x: Tensor, t, cond: Tensor) -> dict[str, Tensor]:
+    """How much each position asks each word: {"down 8x8": (B, L, H, W), ..., "up 8x8": ...} for ids cond (B, L).
+
+    The weights of cross-attention, softmax(q k' / sqrt(d)), the mean over heads; at each position they sum to 1 over
+    the L words, empty places among them. Read beside the network's own path (as Hertz et al. 2022, fig. 4).
+    """
+    maps = {}
+
+    def keep(kind):
+        def hook(layer, args, out):
+            H, W = args[0].shape[2:]
+            name = f"{kind} {H}x{W}"
+            while name in maps:  # two blocks at one resolution
+                name += " again"
+            maps[name] = looks(layer, *args).mean(1).transpose(1, 2).unflatten(-1, (H, W))
+
+        return hook
+
+    with Hooks(lambda: [layer.register_forward_hook(keep(kind)) for kind, layer in readers(net)]):
+        net(x, _times(t, x), cond)
+    return maps
+
+
+def look_alike(net: nn.Module) -> Hooks:
+    """with look_alike(net): ...  lets all pictures of a batch look where the first one looks, each at its own words.
+
+    Captions that differ in one word then share a layout, and only the word is exchanged: softmax(q k') is the first
+    one's, v its own (Hertz et al. 2022, sec. 3.2).
+    """
+
+    def hook(layer, args, out):
+        x, tokens = args
+        return layer.added(x, looks(layer, x[:1], tokens[:1]) @ layer.asked(x, tokens)[2])
+
+    layers = [layer for module in net.modules() if isinstance(module, UNet) for _, layer in readers(module)]
+    return Hooks(lambda: (layer.register_forward_hook(hook) for layer in layers))
+
+
+def looks(layer: Attention, x: Tensor, tokens: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(d)) of one layer, (B, heads, N, L)."""
+    q, k, _ = layer.asked(x, tokens)
+    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+
+
+def readers(net: UNet) -> list[tuple[str, Attention]]:
+    """The layers that ask the words, each with the kind of its block; ValueError: there are none."""
+    found = [(kind, layer) for kind, stage, _ in blocks(net)[1:] for layer in stage.cross_attention]
+    if not found:
+        raise ValueError("this U-Net was built with vocabulary=0: it has no cross-attention")
+    return found
+
+
 def told(net: nn.Module, lie: float | Callable[[Tensor], Tensor]) -> Hooks:
     """with told(net, 500): ...  lets the U-Net in `net` hear 500, or lie(t), instead of t (B,), scale 0 ... 1000."""
 

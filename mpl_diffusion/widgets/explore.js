@@ -33,6 +33,7 @@ function render({ model, el }) {
   function show() {
     at = model.get("_at");
     controls.forEach((control, a) => control.show(at[a]));
+    twins.forEach((twin) => twin.show(at[twin.of]));
     canvas.setAttribute("aria-label", alts[flat(at)]);
     if (caption) caption.textContent = captions[flat(at)];
     draw();
@@ -55,8 +56,9 @@ function render({ model, el }) {
     go(a, k);
   };
   const controls = axes.map((axis, a) => control(axis, byHand(a)));
+  const twins = model.get("_twins").map((twin) => ({ ...control(twin, byHand(twin.of)), of: twin.of }));
   drag(canvas, { ...turn, go: byHand(first) });
-  const nodes = controls.map((control) => control.node);
+  const nodes = controls.flatMap(({ node }, a) => [node, ...twins.filter(({ of }) => of === a).map(({ node }) => node)]);
   if (!axes[first].buttons && lasts[first] > 0) nodes.unshift(play.button);
   scene(el, "explore", { title: model.get("_title"), controls: nodes, canvas, caption, toggle: play.toggle });
 

@@ -20,6 +20,7 @@ class Explorer(Scene):
 
     _esm = source("scene.js", "explore.js")
     _axes = traitlets.List().tag(sync=True, page=True)
+    _twins = traitlets.List().tag(sync=True, page=True)  # sliders that say an axis's value in other numbers
     _at = traitlets.List(traitlets.Int()).tag(sync=True, page=True)  # where we are: one index per axis
     _frames = traitlets.Bytes().tag(sync=True, page=True)  # every picture, one after the other ...
     _ends = traitlets.List().tag(sync=True, page=True)  # ... and where each ends; the last axis runs fastest
@@ -28,13 +29,14 @@ class Explorer(Scene):
     _captions = traitlets.List().tag(sync=True, page=True)
     _grid: tuple[Axis, ...] = ()
 
-    def __init__(self, grid: list[Axis], frames: list[Frame], alt: str = "", at: list[int] | None = None):
+    def __init__(self, grid: list[Axis], frames: list[Frame], alt: str = "", at: list[int] | None = None, twins=()):
         places = itertools.product(*([f"{axis.label} = {tick}" for tick in axis.ticks] for axis in grid))
         where = [", ".join(place) for place in places]
         captions = [one.caption for one in frames]
         super().__init__(
             _title=f"explore: {alt}" if alt else "explore",
             _axes=[{"label": a.label, "ticks": list(a.ticks), "buttons": a.buttons} for a in grid],
+            _twins=[{"label": t.label, "ticks": list(t.ticks), "buttons": t.buttons, "of": k} for k, t in twins],
             _at=at or [0] * len(grid),
             _frames=b"".join(one.webp for one in frames),
             _ends=list(itertools.accumulate(len(one.webp) for one in frames)),
@@ -99,6 +101,7 @@ def explore(
     start: Mapping | None = None,
     progress: bool = True,
     labels: Mapping[str, str] | None = None,
+    twins: Mapping[str, tuple[str, Callable]] | None = None,
     **axes: Iterable,
 ) -> Explorer:
     """Draw `draw(**values)` once for every combination of the axes' values; then scrub through the pictures.
@@ -107,11 +110,12 @@ def explore(
 
     Numbers become a slider, names (and up to three numbers) a row of buttons; `labels` renames them, `start` says
     where to begin, `alt` what is shown. `draw` returns a `Picture`, a figure, PNG bytes or an (H, W[, 3]) array.
+    `twins={"w": ("their w", lambda w: w - 1)}` lays a second slider beside the one for w, which moves with it.
     """
-    labels = labels or {}
+    labels, twins = labels or {}, twins or {}
     if not axes:
         raise ValueError("explore needs at least one axis: explore(draw, t=range(0, 1001, 20))")
-    for given, what in ((labels, "labels"), (start or {}, "start")):
+    for given, what in ((labels, "labels"), (start or {}, "start"), (twins, "twins")):
         if strangers := set(given) - set(axes):
             raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes)}")
     for name in axes:
@@ -119,7 +123,12 @@ def explore(
             raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
     grid = [Axis.of(name, values, labels.get(name)) for name, values in axes.items()]
     at = [axis.index(start[axis.name]) if axis.name in (start or {}) else 0 for axis in grid]
-    return Explorer(grid, _render(draw, grid, progress), alt, at)
+    pairs = []
+    for k, axis in enumerate(grid):
+        if axis.name in twins:
+            label, other = twins[axis.name]
+            pairs.append((k, Axis.of(label, map(other, axis.values))))
+    return Explorer(grid, _render(draw, grid, progress), alt, at, pairs)
 
 
 def player(steps: Iterable, draw: Callable, *, alt: str = "", every: int = 1, progress: bool = True) -> Explorer:
