@@ -166,9 +166,9 @@ def test_captions_that_cannot_be_scored_are_named(asked, message, fake):
 # ----------------------------------------------------------------------------------- the one from the box
 
 
-def test_the_box_tells_that_98_of_100_clean_test_scenes_are_read_right_in_everything():
+def test_the_box_tells_that_99_of_100_clean_test_scenes_are_read_right_in_everything():
     told = json.loads(load_tensors(models.WEIGHTS / "scene-reader.safetensors")[1]["quality"])
-    assert min(told.values()) >= 0.985 and told.keys() == {"digit", "colour", "place", "all"}
+    assert min(told.values()) >= 0.99 and told.keys() == {"digit", "colour", "place", "all"}
 
 
 @pytest.mark.parametrize("kind", ["unseen", "held out"])
