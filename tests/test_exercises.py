@@ -5,13 +5,27 @@ import inspect
 import math
 import pydoc
 import re
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv1d, scaled_dot_product_attention
 
-from mpl_diffusion import SDE, VP, cosine, ddim, ddpm, euler_maruyama, final, linear, table, time_features
+from mpl_diffusion import (
+    SDE,
+    VP,
+    Denoiser,
+    classifier_free,
+    cosine,
+    ddim,
+    ddpm,
+    euler_maruyama,
+    final,
+    linear,
+    table,
+    time_features,
+)
 from mpl_diffusion.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.exercises.engine import Attempt
 from mpl_diffusion.exercises.latent_diffusion import Parts
@@ -124,7 +138,29 @@ def by_package(name):
         x[0, 0, 0].backward()
         return int(pixels.grad.count_nonzero())
 
+    def guided(eps_uncond, eps_cond, w):
+        def denoiser(x_t, t, cond):
+            said = {0: eps_uncond, 1: eps_cond}
+            return torch.cat([said[int(half[0])] for half in cond.split(len(eps_cond))])
+
+        return classifier_free(denoiser, w)(torch.zeros_like(eps_cond), 1, torch.ones(len(eps_cond), 1))
+
+    def drop_captions(cond, u, p_uncond):
+        heard = []
+
+        class Ear(nn.Module):
+            def forward(self, x_t, t, cond):
+                heard.append(cond)
+                return x_t
+
+        with mock.patch("torch.rand", lambda *size, **where: u):
+            Denoiser(Ear(), linear(), p_uncond=p_uncond).loss(torch.zeros(len(cond), 2), cond, t=1)
+        return heard[0]
+
     return {
+        "guided": guided,
+        "guided_paper": lambda eps_uncond, eps_cond, w: guided(eps_uncond, eps_cond, w + 1),
+        "drop_captions": drop_captions,
         "times_smaller": times_smaller,
         "receptive_field": receptive_field,
         "scale_factor": lambda z: z.flatten().cov().rsqrt(),
@@ -160,7 +196,7 @@ def by_package(name):
     }[name]
 
 
-@pytest.mark.parametrize("name", sorted(set(EXERCISES) - {"lecture_index", "image_to_image"}))
+@pytest.mark.parametrize("name", sorted(set(EXERCISES) - {"lecture_index", "image_to_image", "our_w", "off_at"}))
 def test_a_solution_says_the_same_as_the_package(name):
     assert said(name, by_package(name)).status == "right"
 
@@ -186,6 +222,49 @@ def test_a_logit_of_our_discriminator_sees_22_pixels_and_one_of_pix2pix_70():
     layers = [layer for layer in PatchDiscriminator().layers if isinstance(layer, nn.Conv2d)]
     kernels, strides = zip(*[(layer.kernel_size[0], layer.stride[0]) for layer in layers], strict=True)
     assert (receptive_field(kernels, strides), receptive_field([4] * 5, [2, 2, 2, 1, 1])) == (22, 70)
+
+
+def eps_and_classifier(c=1, noise=0.7):
+    """Two Gaussians: eps_uncond, eps_cond, and noise times the score of a classifier that knows both, by autograd."""
+    x = torch.linspace(-4, 4, 33, dtype=torch.float64, requires_grad=True)
+    log_joint = torch.stack([math.log(p) - (x - m) ** 2 / 2 / s**2 - math.log(s) for p, m, s in MIXTURE])
+    logs = log_joint.logsumexp(0), log_joint[c], log_joint[c] - log_joint.logsumexp(0)
+    on_x, on_x_given_c, on_c_given_x = (torch.autograd.grad(log.sum(), x, retain_graph=True)[0] for log in logs)
+    return -noise * on_x, -noise * on_x_given_c, noise * on_c_given_x
+
+
+MIXTURE = (0.3, -1.5, 1.0), (0.7, 1.0, 0.5)
+EPS_UNCOND, EPS_COND, CLASSIFIER = eps_and_classifier()
+PUBLIC = {  # as they are written where they are published; a classifier's score is subtracted from eps
+    "diffusers": lambda u, c, guidance_scale: u + guidance_scale * (c - u),
+    "GLIDE": lambda u, c, guidance_scale: u + guidance_scale * (c - u),
+    "lucidrains": lambda u, c, cond_scale: u + (c - u) * cond_scale,
+    "Ho & Salimans": lambda u, c, w: (1 + w) * c - w * u,
+    "classifier on p(x)": lambda u, c, s: u - s * CLASSIFIER,
+    "classifier on p(x|c)": lambda u, c, s: c - s * CLASSIFIER,
+}
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 7.5])
+@pytest.mark.parametrize("formula", PUBLIC)
+def test_our_w_makes_our_formula_do_what_a_public_one_does(formula, scale):
+    w = EXERCISES["our_w"].solution(formula, scale)
+    ours = EXERCISES["guided"].solution(EPS_UNCOND, EPS_COND, w)
+    torch.testing.assert_close(ours, PUBLIC[formula](EPS_UNCOND, EPS_COND, scale), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["diffusers", "GLIDE", "lucidrains", "Ho & Salimans"])
+def test_a_public_formula_is_off_where_our_w_is_1(formula):
+    assert EXERCISES["our_w"].solution(formula, EXERCISES["off_at"].solution(PUBLIC[formula])) == 1
+
+
+def test_guidance_may_be_probed_with_single_precision_tensors():
+    def my_off_at(guide):
+        nothing, something = torch.zeros(3), torch.ones(3)
+        at_0, at_1 = guide(nothing, something, 0), guide(nothing, something, 1)
+        return ((something - at_0) / (at_1 - at_0)).mean().item()
+
+    assert said("off_at", my_off_at).status == "right"
 
 
 @pytest.mark.parametrize("t", [1, 20, 40])
@@ -355,6 +434,13 @@ def test_a_wrong_answer_to_any_exercise_is_met_with_words(exercise):
 def test_an_example_writes_tuples_out():
     words = "For example, take kernels = [3], strides = [1].\nExpected is 3, and you give 16.\n"
     assert words in said("receptive_field", lambda k, s: 3 * EXERCISES["receptive_field"].solution(k, s) + 7).message
+
+
+def test_an_example_writes_words_in_quotes_and_a_function_by_its_name():
+    words = 'For example, take formula = "Ho & Salimans", scale = 3.\nExpected is 4, and you give 2.5.\n'
+    assert words in said("our_w", lambda formula, scale: {"Ho & Salimans": 2.5}.get(formula, scale)).message
+    words = "take guide = eps_uncond + (1 w + 1) (eps_cond - eps_uncond).\nExpected is 0, and you give 1.\n"
+    assert words in said("off_at", lambda guide: 1.0).message
 
 
 def test_parts_that_need_no_scaling_show_that_it_is_the_scale_that_is_wrong():

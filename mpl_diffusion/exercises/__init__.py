@@ -12,6 +12,7 @@ from collections.abc import Callable
 from . import (
     ddim,
     forward_process,
+    guidance,
     latent_diffusion,
     mnist_ddpm,
     noise_schedules,
@@ -38,6 +39,7 @@ NOTEBOOKS = {
     "07": mnist_ddpm.EXERCISES,
     "08": ddim.EXERCISES,
     "11": latent_diffusion.EXERCISES,
+    "12": guidance.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 

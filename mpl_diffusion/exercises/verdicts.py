@@ -192,6 +192,8 @@ def written(value) -> str:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, str):
+        return f'"{value}"'
     return value.__name__ if callable(value) else f"{value:.4g}"
 
 
