@@ -41,7 +41,7 @@ _HOME = {
     "models": ["load", "header"],
     "guidance": ["classifier_free", "interval", "clamp", "dynamic_threshold", "edit_x0"],
     "compress": ["Compression", "Perceptual", "kl_to_standard", "hinge", "adaptive_weight"],
-    "captions": ["adherence", "read_scenes", "scene_features"],
+    "captions": ["adherence", "variety", "read_scenes", "scene_features"],
     "train": ["Trainer", "Turns", "batches", "fast_precision"],
     "metrics": [
         "sliced_wasserstein",
@@ -54,6 +54,8 @@ _HOME = {
         "radial_power",
         "psnr",
         "sharpness",
+        "saturation",
+        "mass_inside",
     ],
     "digits": ["quality", "digit_features", "read_digits", "floor_at"],
     "tables": ["measured"],

@@ -45,6 +45,21 @@ def adherence(images: Tensor, captions: Sequence[str] | Tensor) -> Adherence:
     return Adherence(*(float(share.double().mean()) for share in (digit, colour, place, right)), right)
 
 
+def variety(images: Tensor, captions: Sequence[str]) -> float:
+    """How different pictures (n, 3, 64, 64) of the same caption are: the mean distance of any two, in features.
+
+    Features are the reader's (see `scene_features`); the mean is over captions, each with at least two pictures.
+    """
+    if len(captions) != len(images):
+        raise ValueError(f"{len(images)} images and {len(captions)} captions; expected one caption each")
+    features, rows = scene_features(images), {}
+    for k, caption in enumerate(captions):
+        rows.setdefault(caption, []).append(k)
+    if lonely := [caption for caption, some in rows.items() if len(some) < 2]:
+        raise ValueError(f"{lonely[0]!r} has one picture; expected at least two of each caption")
+    return float(torch.stack([torch.pdist(features[some]).mean() for some in rows.values()]).mean())
+
+
 @torch.no_grad()
 def read_scenes(images: Tensor) -> Tensor:
     """What the reader sees in scenes (n, 3, 64, 64): (n, 5) place, digit, colour, digit, colour; ANY for no second."""

@@ -145,6 +145,37 @@ def sharpness(images: Tensor, originals: Tensor) -> float:
     return float(fine[0] / fine[1])
 
 
+def saturation(images: Tensor) -> float:
+    """How colourful pictures (B, 3, H, W) in [-1, 1] are: the brightest channel minus the darkest, 0 (grey) to 1.
+
+    The mean over all pixels; what lies outside [-1, 1] counts as its end, as on a screen.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images have shape {tuple(images.shape)}; expected colour pictures, (B, 3, H, W)")
+    x = images.double().clamp(-1, 1)
+    return float((x.amax(1) - x.amin(1)).mean() / 2)
+
+
+def mass_inside(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each map (n, h, w) >= 0 lies in its box, and how much of the square does: two shares (n,).
+
+    boxes (n, 4): left, top, right, bottom as shares of the square, 0 ... 1; a cell that a box cuts counts in part. The
+    second share is what chance would give. An empty map or box: NaN.
+    """
+    if maps.ndim != 3 or boxes.shape != (len(maps), 4):
+        raise ValueError(
+            f"maps {tuple(maps.shape)}, boxes {tuple(boxes.shape)}; expected maps (n, h, w) and boxes (n, 4)"
+        )
+    left, top, right, bottom = boxes.T[:, :, None]
+
+    def covered(low: Tensor, high: Tensor, cells: int) -> Tensor:
+        edge = torch.linspace(0, 1, cells + 1).to(boxes)
+        return (torch.minimum(edge[1:], high) - torch.maximum(edge[:-1], low)).clamp(min=0) * cells
+
+    box = covered(top, bottom, maps.shape[1])[:, :, None] * covered(left, right, maps.shape[2])[:, None]
+    return (maps * box).sum((1, 2)) / maps.sum((1, 2)), box.mean((1, 2))
+
+
 def _two_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if x.shape[1:] != y.shape[1:] or len(x) < 2 or len(y) < 2:
         raise ValueError(

@@ -13,9 +13,11 @@ from mpl_diffusion import (
     jackknife,
     linear,
     loss_at,
+    mass_inside,
     precision_recall,
     psnr,
     radial_power,
+    saturation,
     sharpness,
     sliced_wasserstein,
     two_sample_test,
@@ -363,3 +365,33 @@ def test_the_jackknife_leaves_out_random_rows_and_repeats():
 def test_a_jackknife_of_too_few_or_too_many_parts_is_refused(parts):
     with pytest.raises(ValueError, match=rf"parts = {parts}; expected from 2 to the number of rows, 5"):
         jackknife(lambda part: 0.0, torch.zeros(5, 1), parts)
+
+
+# --------------------------------------------------------------------------------------------- colours, and where
+
+
+def test_grey_is_not_saturated_and_pure_colours_are_and_the_screen_ends_at_1():
+    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(2, 3, 4, 5)
+    assert saturation(torch.rand(2, 1, 4, 5).expand(2, 3, 4, 5)) == 0 and saturation(red) == 1
+    assert saturation(red / 2) == 0.5 and saturation(3 * red) == 1
+    half = torch.cat([red[:1], torch.zeros(1, 3, 4, 5)])
+    assert saturation(half) == 0.5
+    with pytest.raises(ValueError, match=r"\(2, 1, 4, 5\); expected colour pictures"):
+        saturation(red[:, :1])
+
+
+def test_the_mass_inside_a_box_counts_cut_cells_in_part():
+    maps = torch.tensor([[[1.0, 1.0], [1.0, 5.0]], [[0.0, 0.0], [0.0, 2.0]]])
+    boxes = torch.tensor([[0.5, 0.25, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0]])
+    inside, chance = mass_inside(maps, boxes)
+    torch.testing.assert_close(inside, torch.tensor([(0.5 + 5) / 8, 0.0]))
+    torch.testing.assert_close(chance, torch.tensor([0.375, 0.5]))
+
+
+def test_an_even_map_has_as_much_inside_as_chance_says_and_no_box_is_nan():
+    boxes = torch.tensor([[0.1, 0.2, 0.45, 0.9], [torch.nan] * 4])
+    inside, chance = mass_inside(torch.ones(2, 8, 6), boxes)
+    assert float(inside[0]) == pytest.approx(0.35 * 0.7) == pytest.approx(float(chance[0]))
+    assert inside[1].isnan() and chance[1].isnan()
+    with pytest.raises(ValueError, match=r"maps \(2, 8, 6\), boxes \(1, 4\); expected"):
+        mass_inside(torch.ones(2, 8, 6), boxes[:1])
