@@ -126,7 +126,8 @@ def scenes_autoencoder(steps: int = 400, batch: int = 64, *, seed: int = 0, devi
 
 def scenes_latent(steps: int = 7_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
     """Captions to latents: L_simple for v, 15 % of the captions dropped, on scaled latents of 60,000 scenes."""
-    models.load("scene-reader")  # it measures in the end: better to miss it now
+    for name in ("scene-reader", "scenes-autoencoder"):
+        models.load(name)  # they measure in the end: better to miss them now
     torch.manual_seed(seed)
     denoiser, autoencoder = models.scenes_latent().to(device), models.load("scenes-autoencoder-no-gan").to(device)
     latents, cond = encoded(autoencoder, 60_000, seed)
@@ -226,7 +227,7 @@ def painted(denoiser: Denoiser, n: int = 1000, steps: int = 50) -> dict[str, flo
     """What the reader finds in n scenes painted from captions, w = 1: of unseen arrangements, of held-out colours."""
     device, process = next(denoiser.parameters()).device, denoiser.process
     latent = denoiser.net.channels == 4
-    autoencoder = models.load("scenes-autoencoder-no-gan").to(device) if latent else None
+    autoencoder = models.load("scenes-autoencoder").to(device) if latent else None
     found = {}
     for kind, name in (("unseen", ""), ("held out", "held_out_")):
         asked = scenes(n, seed=4, captions=kind)

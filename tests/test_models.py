@@ -13,7 +13,6 @@ from mpl_diffusion.recipes import RECIPES
 
 SHIPPED = sorted(WEIGHTS.glob("*.safetensors"))
 NOT_YET = {  # still in training: their commands work, their weights are not in the box
-    "scenes-autoencoder",
     "scenes-autoencoder-f2",
     "scenes-autoencoder-f4",
     "scenes-autoencoder-f16",
@@ -47,6 +46,15 @@ def test_a_loaded_model_is_ready_to_be_called_and_cannot_be_trained_by_accident(
     model = load(name)
     assert not model.training and not any(p.requires_grad for p in model.parameters())
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_both_decoders_in_the_box_read_the_same_latents_and_the_critic_made_one_of_them_sharper():
+    plain, critical = (load(f"scenes-autoencoder{which}") for which in ("-no-gan", ""))
+    assert latents_of(plain) == latents_of(critical) == header("scenes-autoencoder")["latents"]
+    told, asked = (header(f"scenes-autoencoder{which}")["quality"] for which in ("-no-gan", ""))
+    assert abs(1 - asked["sharpness"]) < 0.7 * abs(1 - told["sharpness"])
+    assert min(told["psnr"], asked["psnr"]) > 30
+    assert min(q["read_after"] / q["read_before"] for q in (told, asked)) > 0.97
 
 
 def test_digits_of_every_class_grow_from_noise_and_are_read_as_what_was_asked_for():
