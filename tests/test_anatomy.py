@@ -313,6 +313,18 @@ def test_an_attention_map_mixes_what_the_words_say_into_what_the_layer_adds():
     torch.testing.assert_close(seen["out"], expected)
 
 
+def test_an_attention_map_is_the_mean_over_heads():
+    net, x, cond = captioned(heads=2)
+    layer, seen = net.down[0].cross_attention[0], {}
+    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], tokens=args[1]))
+    maps = attention_maps(net, x, 300, cond)["down 6x6"]
+    handle.remove()
+    q = layer.q(layer.norm(seen["x"]).flatten(2).transpose(1, 2))
+    k = layer.kv(seen["tokens"])[..., :16]
+    heads = [(q[..., i] @ k[..., i].mT / 8**0.5).softmax(-1) for i in (slice(0, 8), slice(8, 16))]
+    torch.testing.assert_close(maps, (sum(heads) / 2).transpose(1, 2).unflatten(-1, (6, 6)))
+
+
 def test_maps_of_several_blocks_at_one_resolution_are_all_kept():
     net, x, cond = captioned(blocks=2)
     again = ["down 6x6", "down 6x6 again", "down 3x3", "down 3x3 again"]

@@ -103,6 +103,12 @@ def test_the_network_sees_time_from_0_to_1000_whatever_T_is(T):
     torch.testing.assert_close(denoiser.net.t, torch.tensor([1000 / T, 0.0, 1000.0]))
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_of_dropped_conditions_that_is_none_is_named(share):
+    with pytest.raises(ValueError, match=rf"p_uncond = {share}; expected a share, 0 \(drop none\) to 1 \(drop all\)"):
+        Denoiser(Answer(), linear(), p_uncond=share)
+
+
 def test_dropped_conditions_are_whole_rows_of_0_and_the_callers_ids_stay():
     denoiser = Denoiser(Answer(), linear(), p_uncond=0.25)
     x0, cond = torch.randn(4000, 2), torch.randint(1, 11, (4000, 3))

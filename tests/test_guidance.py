@@ -220,7 +220,7 @@ def test_w_may_depend_on_t(shape):
     only = classifier_free(labelled, interval(4.0, 20, 60))
     for t, w in ((19, 1.0), (20, 4.0), (60, 4.0), (61, 1.0)):
         assert torch.equal(only(x_t, t, cond), classifier_free(labelled, w)(x_t, t, cond))
-    t = torch.arange(28) * 3
+    t = torch.arange(28) * 4  # 20 and 60 among them
     w = torch.where((t >= 20) & (t <= 60), 4.0, 1.0)
     assert torch.equal(only(x_t, t, cond), classifier_free(labelled, w)(x_t, t, cond))
     assert torch.equal(only(x_t, torch.tensor(30), cond), only(x_t, 30, cond))
@@ -252,17 +252,19 @@ def test_a_negative_condition_stands_where_nothing_stood(shape):
 
 @shapes
 def test_rescale_brings_each_samples_std_back_to_the_conditional_ones(shape):
-    x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
-    given, guided = labelled(x_t, 30, cond), classifier_free(labelled, 5.0)(x_t, 30, cond)
+    def louder(x, t, cond):  # an eps whose std depends on the ids
+        return x * (1 + cond.sum(1).to(x)).sqrt().reshape(-1, *[1] * (x.ndim - 1)) + 0.1
 
     def std(x):
         return x.flatten(1).std(1)
 
-    whole = classifier_free(labelled, 5.0, rescale=1.0)(x_t, 30, cond)
+    x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
+    given, guided = louder(x_t, 30, cond), classifier_free(louder, 5.0)(x_t, 30, cond)
+    whole = classifier_free(louder, 5.0, rescale=1.0)(x_t, 30, cond)
     torch.testing.assert_close(std(whole), std(given), rtol=1e-9, atol=0)
-    half = classifier_free(labelled, 5.0, rescale=0.5)(x_t, 30, cond)
+    half = classifier_free(louder, 5.0, rescale=0.5)(x_t, 30, cond)
     torch.testing.assert_close(half, (guided + whole) / 2, rtol=0, atol=1e-12)
-    assert torch.equal(classifier_free(labelled, 5.0, rescale=0.0)(x_t, 30, cond), guided)
+    assert torch.equal(classifier_free(louder, 5.0, rescale=0.0)(x_t, 30, cond), guided)
 
 
 def test_guidance_asks_once_per_step_with_twice_the_rows():
