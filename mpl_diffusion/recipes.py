@@ -124,7 +124,7 @@ def scenes_autoencoder(steps: int = 400, batch: int = 64, *, seed: int = 0, devi
     return Recipe(trainer, data, steps, real_digits().name, reconstructed, finish=to_half, facts=facts)
 
 
-def scenes_latent(steps: int = 7_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
+def scenes_latent(steps: int = 6_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
     """Captions to latents: L_simple for v, 15 % of the captions dropped, on scaled latents of 60,000 scenes."""
     for name in ("scene-reader", "scenes-autoencoder"):
         models.load(name)  # they measure in the end: better to miss them now

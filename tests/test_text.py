@@ -93,3 +93,10 @@ def test_the_order_of_the_words_matters_and_no_caption_is_all_zeros(depth):
     x, t = torch.randn(2, 1, 8, 8), torch.tensor([100.0, 800.0])
     assert (net(x, t, CAPTIONS) - net(x, t, CAPTIONS[:, [2, 1, 0, 3]])).abs().max() > 1e-4
     assert torch.equal(net(x, t), net(x, t, torch.zeros(2, 4, dtype=torch.long)))
+
+
+def test_a_new_network_hears_the_order_of_words_as_loud_as_the_words_and_a_label_has_no_place():
+    """From places of 0 "left of" and "right of" take thousands of steps to tell apart."""
+    net = UNet(widths=(8, 64), vocabulary=29, length=8, depth=2)
+    assert 0.8 < float(net.places.std() / net.tokens.weight.std()) < 1.25
+    assert not UNet(vocabulary=11).places.any()

@@ -133,7 +133,10 @@ class UNet(nn.Module):
         time_dim, token_dim = 4 * widths[0], widths[-1] if vocabulary else 0
         self.time = nn.Sequential(nn.Linear(self.time_dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
         if vocabulary:
-            self.tokens, self.places = nn.Embedding(vocabulary, token_dim), nn.Parameter(torch.zeros(length, token_dim))
+            self.tokens = nn.Embedding(vocabulary, token_dim)
+            # as loud as the words: from 0, "left of" and "right of" look alike for thousands of steps
+            order = torch.randn(length, token_dim) if length > 1 else torch.zeros(1, token_dim)
+            self.places = nn.Parameter(order)
             self.text = Transformer(token_dim, depth) if depth else nn.Identity()
             self.gist = nn.Linear(token_dim, time_dim)
         else:
