@@ -98,5 +98,5 @@ def test_the_order_of_the_words_matters_and_no_caption_is_all_zeros(depth):
 def test_a_new_network_hears_the_order_of_words_as_loud_as_the_words_and_a_label_has_no_place():
     """From places of 0 "left of" and "right of" take thousands of steps to tell apart."""
     net = UNet(widths=(8, 64), vocabulary=29, length=8, depth=2)
-    assert 0.8 < float(net.places.std() / net.tokens.weight.std()) < 1.25
+    assert 0.8 < (net.places.std() / net.tokens.weight.std()).item() < 1.25
     assert not UNet(vocabulary=11).places.any()
