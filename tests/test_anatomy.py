@@ -12,6 +12,7 @@ from mpl_diffusion import (
     Denoiser,
     UNet,
     attention_maps,
+    classifier_free,
     cosine,
     costs,
     feature_maps,
@@ -352,6 +353,21 @@ def test_pictures_that_look_alike_take_where_from_the_first_and_what_from_their_
     k, v = layer.kv(tokens).chunk(2, dim=-1)
     where = (q @ k[:1].mT / 4).softmax(-1)
     torch.testing.assert_close(alike, features + layer.out(where @ v).transpose(1, 2).reshape(3, 16, 6, 6))
+
+
+def test_guidance_with_pictures_that_look_alike_leaves_the_first_as_it_is():
+    net, x, cond = captioned()
+    denoiser = Denoiser(net, cosine())
+    guided, x = classifier_free(denoiser, 3.0), x[:1].expand(3, -1, -1, -1)
+    before = guided(x, 300, cond)
+    with look_alike(denoiser, rows=3):
+        alike = guided(x, 300, cond)
+    torch.testing.assert_close(alike[0], before[0])
+    assert not torch.allclose(alike[1:], before[1:], atol=1e-5)
+    with look_alike(denoiser, rows=1):
+        torch.testing.assert_close(guided(x, 300, cond), before)
+    with pytest.raises(ValueError, match="rows = 0; expected at least 1"):
+        look_alike(denoiser, rows=0)
 
 
 def test_a_network_without_words_has_no_maps():

@@ -126,16 +126,21 @@ def attention_maps(net: UNet, x: Tensor, t, cond: Tensor) -> dict[str, Tensor]:
     return maps
 
 
-def look_alike(net: nn.Module) -> Hooks:
+def look_alike(net: nn.Module, rows: int | None = None) -> Hooks:
     """with look_alike(net): ...  lets all pictures of a batch look where the first one looks, each at its own words.
 
     Captions that differ in one word then share a layout, and only the word is exchanged: softmax(q k') is the first
-    one's, v its own (Hertz et al. 2022, sec. 3.2).
+    one's, v its own (Hertz et al. 2022, sec. 3.2). `rows`: so many at a time follow the first among them; guidance
+    asks about n pictures in one batch of 2 n, and there rows = n keeps the unguided half to itself.
     """
+    if rows is not None and rows < 1:
+        raise ValueError(f"rows = {rows!r}; expected at least 1")
 
     def hook(layer, args, out):
         x, tokens = args
-        return layer.added(x, looks(layer, x[:1], tokens[:1]) @ layer.asked(x, tokens)[2])
+        row = torch.arange(len(x))
+        first = torch.zeros_like(row) if rows is None else row // rows * rows
+        return layer.added(x, looks(layer, x[first], tokens[first]) @ layer.asked(x, tokens)[2])
 
     layers = [layer for module in net.modules() if isinstance(module, UNet) for _, layer in readers(module)]
     return Hooks(lambda: (layer.register_forward_hook(hook) for layer in layers))
