@@ -6,7 +6,20 @@ import shutil
 import pytest
 import torch
 
-from mpl_diffusion import Autoencoder, Denoiser, UNet, clamp, cosine, ddim, final, load, models
+from mpl_diffusion import (
+    Autoencoder,
+    Denoiser,
+    UNet,
+    adherence,
+    clamp,
+    classifier_free,
+    cosine,
+    ddim,
+    final,
+    load,
+    models,
+    scenes,
+)
 from mpl_diffusion.files import compact, load_tensors, save_tensors
 from mpl_diffusion.models import MODELS, WEIGHTS, header, latents_of
 from mpl_diffusion.recipes import RECIPES
@@ -15,7 +28,6 @@ SHIPPED = sorted(WEIGHTS.glob("*.safetensors"))
 NOT_YET = {  # still in training: their commands work, their weights are not in the box
     "scenes-autoencoder-f2",
     "scenes-autoencoder-f4",
-    "scenes-latent",
     "scenes-pixel",
 }
 
@@ -54,6 +66,17 @@ def test_both_decoders_in_the_box_read_the_same_latents_and_the_critic_made_one_
     assert abs(1 - asked["sharpness"]) < 0.7 * abs(1 - told["sharpness"])
     assert min(told["psnr"], asked["psnr"]) > 30
     assert min(q["read_after"] / q["read_before"] for q in (told, asked)) > 0.97
+
+
+def test_captions_become_scenes_in_which_the_colours_stand_where_they_were_asked_for_and_guidance_helps():
+    asked = scenes(24, seed=3, captions="unseen")
+    denoiser, autoencoder = load("scenes-latent"), load("scenes-autoencoder")
+    x_T = torch.randn(24, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for w, bound in ((1, 0.4), (3, 0.85)):
+        with torch.no_grad():
+            z = final(ddim(classifier_free(denoiser, w), denoiser.process, x_T, steps=10, cond=asked.cond))
+            seen = adherence(autoencoder.decode(autoencoder.unscale(z)), asked.captions)
+        assert min(seen.colour, seen.place) > 0.9 and seen.all > bound
 
 
 def test_digits_of_every_class_grow_from_noise_and_are_read_as_what_was_asked_for():
