@@ -28,6 +28,7 @@ SHIPPED = sorted(WEIGHTS.glob("*.safetensors"))
 NOT_YET = {  # still in training: their commands work, their weights are not in the box
     "scenes-autoencoder-f2",
     "scenes-autoencoder-f4",
+    "scenes-autoencoder-f16",
     "scenes-pixel",
 }
 
