@@ -53,7 +53,7 @@ def dynamic_threshold(denoiser, process: Process, share: float = 0.995, bound: f
 
     def shrink(x0: Tensor) -> Tensor:
         s = x0.abs().flatten(1).quantile(share, dim=1).clamp(min=bound)
-        s = s.reshape(-1, *[1] * (x0.ndim - 1))
+        s = _per_sample(s, x0)
         return x0.clamp(-s, s) * (bound / s)
 
     return edit_x0(denoiser, process, shrink)
@@ -67,7 +67,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
     w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
     It is a number, one per sample, (B,), or a function of t that gives one, such as `interval(w, start, end)`. cond
     (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
-    `rescale` in [0, 1] takes eps so far towards the std of eps_cond, per sample (Lin et al. 2024, eq. 14 to 16).
+    `rescale` in [0, 1] takes eps so far towards the std of eps_cond, per sample (Lin et al. 2024, sec. 3.4).
 
     Both are asked in one batch of twice the rows; a batch that fills a CPU already goes in two halves, one after the
     other, which is 5 % faster. With the number 1, or 0, only one of them is asked, and it is the answer bit for bit.
@@ -91,7 +91,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
             if isinstance(now, Tensor):
                 if len(now) != len(x_t):
                     raise ValueError(f"w has {len(now)} numbers, and there are {len(x_t)} samples; expected one each")
-                now = now.to(x_t).reshape(-1, *[1] * (x_t.ndim - 1))
+                now = _per_sample(now.to(x_t), x_t)
             elif now in (0, 1):
                 return tell(x_t, t, cond if now else nothing)
             if x_t.device.type == "cpu" and x_t.numel() > FULL:
@@ -111,7 +111,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
 
 
 def interval(w: float, start: float, end: float) -> Callable:
-    """A function of t: w where start <= t <= end, and 1 elsewhere; there guidance costs nothing (Kynkaanniemi 2024)."""
+    """A function of t: w where start <= t <= end, and 1 elsewhere; there guidance costs nothing (Kynkäänniemi et al. 2024)."""
     w = _checked(w)
     if not start <= end:
         raise ValueError(f"start = {start!r}, end = {end!r}; expected start <= end, both times t")
@@ -126,7 +126,7 @@ def interval(w: float, start: float, end: float) -> Callable:
 
 def _checked(w) -> float | Tensor:
     """A guidance scale, or one per sample; never negative, infinite or NaN."""
-    numbers = torch.as_tensor(w, dtype=torch.float64)
+    numbers = w if isinstance(w, Tensor) else torch.as_tensor(w, dtype=torch.float64)
     if numbers.ndim > 1 or not ((0 <= numbers) & (numbers < math.inf)).all():
         raise ValueError(
             f"w = {w!r}; expected a finite number from 0 (unconditional) over 1 (conditional) upwards, or one per "
@@ -145,7 +145,12 @@ def _like(negative: Tensor, cond: Tensor) -> Tensor:
 
 def _std(x: Tensor) -> Tensor:
     """Of each sample, shaped to multiply it."""
-    return x.flatten(1).std(1).reshape(-1, *[1] * (x.ndim - 1))
+    return _per_sample(x.flatten(1).std(1), x)
+
+
+def _per_sample(v: Tensor, x: Tensor) -> Tensor:
+    """v (B,), one number for each sample of x, shaped to multiply it."""
+    return v.reshape(-1, *[1] * (x.ndim - 1))
 
 
 @lru_cache(maxsize=4096, typed=True)

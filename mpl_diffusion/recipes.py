@@ -73,7 +73,7 @@ def digit_classifier(steps: int = 2_000, batch: int = 128, *, seed: int = 0, dev
 
 
 def scene_reader(steps: int = 5_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
-    """Place, digits and colours of scenes: cross-entropies with smoothed labels; turned a little, slightly noisy."""
+    """Place, digits and colours of scenes: cross-entropies with smoothed labels, on turned, slightly noisy ones."""
     torch.manual_seed(seed)
     reader = SceneReader().to(device)
 

@@ -17,8 +17,8 @@ from mpl_diffusion import (
     costs,
     feature_maps,
     influence,
-    look_alike,
     reach,
+    shared_attention,
     told,
     without,
 )
@@ -332,22 +332,22 @@ def test_maps_of_several_blocks_at_one_resolution_are_all_kept():
     assert list(attention_maps(net, x, 300, cond))[:4] == again
 
 
-def test_pictures_that_look_alike_leave_the_first_as_it_is_and_pull_the_others_after_it():
+def test_pictures_that_shared_attention_leave_the_first_as_it_is_and_pull_the_others_after_it():
     net, x, cond = captioned(heads=4)
     x[1:], cond[1] = x[:1], cond[0]
     before = net(x, torch.full((3,), 300.0), cond)
-    with look_alike(net):
+    with shared_attention(net):
         alike = net(x, torch.full((3,), 300.0), cond)
     torch.testing.assert_close(alike[:2], before[:2])  # the second is the same picture with the same caption
     assert not torch.allclose(alike[2], before[2], atol=1e-5) and not torch.allclose(alike[2], alike[0], atol=1e-5)
     assert torch.equal(net(x, torch.full((3,), 300.0), cond), before) and not hooks(net)
 
 
-def test_pictures_that_look_alike_take_where_from_the_first_and_what_from_their_own_words():
+def test_pictures_that_shared_attention_take_where_from_the_first_and_what_from_their_own_words():
     net, _, cond = captioned()
     layer = net.down[0].cross_attention[0]
     features, tokens = torch.randn(3, 16, 6, 6), net.read(cond, 3)
-    with look_alike(Denoiser(net, cosine())):
+    with shared_attention(Denoiser(net, cosine())):
         alike = layer(features, tokens)
     q = layer.q(layer.norm(features[:1]).flatten(2).transpose(1, 2))
     k, v = layer.kv(tokens).chunk(2, dim=-1)
@@ -355,22 +355,22 @@ def test_pictures_that_look_alike_take_where_from_the_first_and_what_from_their_
     torch.testing.assert_close(alike, features + layer.out(where @ v).transpose(1, 2).reshape(3, 16, 6, 6))
 
 
-def test_guidance_with_pictures_that_look_alike_leaves_the_first_as_it_is():
+def test_guidance_with_pictures_that_shared_attention_leaves_the_first_as_it_is():
     net, x, cond = captioned()
     denoiser = Denoiser(net, cosine())
     guided, x = classifier_free(denoiser, 3.0), x[:1].expand(3, -1, -1, -1)
     before = guided(x, 300, cond)
-    with look_alike(denoiser, rows=3):
+    with shared_attention(denoiser, rows=3):
         alike = guided(x, 300, cond)
     torch.testing.assert_close(alike[0], before[0])
     assert not torch.allclose(alike[1:], before[1:], atol=1e-5)
-    with look_alike(denoiser, rows=1):
+    with shared_attention(denoiser, rows=1):
         torch.testing.assert_close(guided(x, 300, cond), before)
     with pytest.raises(ValueError, match="rows = 0; expected at least 1"):
-        look_alike(denoiser, rows=0)
+        shared_attention(denoiser, rows=0)
 
 
 def test_a_network_without_words_has_no_maps():
-    for look in (lambda net: attention_maps(net, torch.randn(1, 1, 6, 6), 5, None), look_alike):
+    for look in (lambda net: attention_maps(net, torch.randn(1, 1, 6, 6), 5, None), shared_attention):
         with pytest.raises(ValueError, match="vocabulary=0: it has no cross-attention"):
             look(UNet(widths=(8,), attention=(True,)))

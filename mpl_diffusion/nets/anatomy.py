@@ -32,15 +32,18 @@ def feature_maps(net: UNet, x: Tensor, t, cond: Tensor | None = None) -> dict[st
     def keep(kind):
         def hook(module, args, out):
             name = kind if kind == "stem" else f"{kind} {out.shape[2]}x{out.shape[3]}"
-            while name in maps:  # two resolutions of one size: a picture of one position cannot shrink
-                name += " again"
-            maps[name] = out
+            maps[_free(name, maps)] = out
 
         return hook
 
     with Hooks(lambda: (last.register_forward_hook(keep(kind)) for kind, last, _ in blocks(net))):
         net(x, _times(t, x), cond)
     return maps
+
+
+def _free(name: str, taken: dict) -> str:
+    """A name that is not taken: two blocks may have one size, and a picture of one position cannot shrink."""
+    return _free(f"{name} again", taken) if name in taken else name
 
 
 class Hooks:
@@ -114,20 +117,19 @@ def attention_maps(net: UNet, x: Tensor, t, cond: Tensor) -> dict[str, Tensor]:
     def keep(kind):
         def hook(layer, args, out):
             H, W = args[0].shape[2:]
-            name = f"{kind} {H}x{W}"
-            while name in maps:  # two blocks at one resolution
-                name += " again"
-            maps[name] = looks(layer, *args).mean(1).transpose(1, 2).unflatten(-1, (H, W))
+            maps[_free(f"{kind} {H}x{W}", maps)] = (
+                attention_weights(layer, *args).mean(1).transpose(1, 2).unflatten(-1, (H, W))
+            )
 
         return hook
 
-    with Hooks(lambda: [layer.register_forward_hook(keep(kind)) for kind, layer in readers(net)]):
+    with Hooks(lambda: [layer.register_forward_hook(keep(kind)) for kind, layer in cross_attentions(net)]):
         net(x, _times(t, x), cond)
     return maps
 
 
-def look_alike(net: nn.Module, rows: int | None = None) -> Hooks:
-    """with look_alike(net): ...  lets all pictures of a batch look where the first one looks, each at its own words.
+def shared_attention(net: nn.Module, rows: int | None = None) -> Hooks:
+    """with shared_attention(net): ...  lets all pictures of a batch look where the first one looks, each at its own words.
 
     Captions that differ in one word then share a layout, and only the word is exchanged: softmax(q k') is the first
     one's, v its own (Hertz et al. 2022, sec. 3.2). `rows`: so many at a time follow the first among them; guidance
@@ -140,19 +142,19 @@ def look_alike(net: nn.Module, rows: int | None = None) -> Hooks:
         x, tokens = args
         row = torch.arange(len(x))
         first = torch.zeros_like(row) if rows is None else row // rows * rows
-        return layer.added(x, looks(layer, x[first], tokens[first]) @ layer.asked(x, tokens)[2])
+        return layer.residual(x, attention_weights(layer, x[first], tokens[first]) @ layer.qkv(x, tokens)[2])
 
-    layers = [layer for module in net.modules() if isinstance(module, UNet) for _, layer in readers(module)]
+    layers = [layer for module in net.modules() if isinstance(module, UNet) for _, layer in cross_attentions(module)]
     return Hooks(lambda: (layer.register_forward_hook(hook) for layer in layers))
 
 
-def looks(layer: Attention, x: Tensor, tokens: Tensor) -> Tensor:
+def attention_weights(layer: Attention, x: Tensor, tokens: Tensor) -> Tensor:
     """softmax(q k' / sqrt(d)) of one layer, (B, heads, N, L)."""
-    q, k, _ = layer.asked(x, tokens)
+    q, k, _ = layer.qkv(x, tokens)
     return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
 
 
-def readers(net: UNet) -> list[tuple[str, Attention]]:
+def cross_attentions(net: UNet) -> list[tuple[str, Attention]]:
     """The layers that ask the words, each with the kind of its block; ValueError: there are none."""
     found = [(kind, layer) for kind, stage, _ in blocks(net)[1:] for layer in stage.cross_attention]
     if not found:

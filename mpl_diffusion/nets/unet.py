@@ -50,18 +50,18 @@ class Attention(nn.Module):
         self.out = zero(nn.Linear(c, c))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        q, k, v = self.asked(x, context)
+        q, k, v = self.qkv(x, context)
         slow = x.device.type == "cpu" and q.itemsize == 2  # its half-precision kernel is several times slower
         kind = torch.float32 if slow else q.dtype
-        return self.added(x, scaled_dot_product_attention(q.to(kind), k.to(kind), v.to(kind)).to(q.dtype))
+        return self.residual(x, scaled_dot_product_attention(q.to(kind), k.to(kind), v.to(kind)).to(q.dtype))
 
-    def asked(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """q (B, heads, N, d), and k, v (B, heads, N or L, d)."""
         pixels = self.norm(x).flatten(2).transpose(1, 2)  # (B, N, c)
         k, v = self.kv(pixels if context is None else context).chunk(2, dim=-1)
         return tuple(a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in (self.q(pixels), k, v))
 
-    def added(self, x: Tensor, h: Tensor) -> Tensor:
+    def residual(self, x: Tensor, h: Tensor) -> Tensor:
         """x plus what was read, h (B, heads, N, d)."""
         h = h.transpose(1, 2).flatten(2)  # (B, N, c)
         return x + self.out(h).transpose(1, 2).unflatten(-1, x.shape[2:])
