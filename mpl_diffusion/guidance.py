@@ -111,7 +111,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
 
 
 def interval(w: float, start: float, end: float) -> Callable:
-    """A function of t: w where start <= t <= end, and 1 elsewhere; there guidance costs nothing (Kynkäänniemi et al. 2024)."""
+    """A function of t: w where start <= t <= end, else 1, which costs nothing more (Kynkäänniemi et al. 2024)."""
     w = _checked(w)
     if not start <= end:
         raise ValueError(f"start = {start!r}, end = {end!r}; expected start <= end, both times t")

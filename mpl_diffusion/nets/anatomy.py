@@ -129,7 +129,7 @@ def attention_maps(net: UNet, x: Tensor, t, cond: Tensor) -> dict[str, Tensor]:
 
 
 def shared_attention(net: nn.Module, rows: int | None = None) -> Hooks:
-    """with shared_attention(net): ...  lets all pictures of a batch look where the first one looks, each at its own words.
+    """with shared_attention(net): ...  lets all pictures of a batch look where the first looks, each at its own words.
 
     Captions that differ in one word then share a layout, and only the word is exchanged: softmax(q k') is the first
     one's, v its own (Hertz et al. 2022, sec. 3.2). `rows`: so many at a time follow the first among them; guidance
