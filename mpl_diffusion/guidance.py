@@ -22,11 +22,10 @@ def edit_x0(denoiser, process: Process, edit: Callable[[Tensor], Tensor]):
     """
 
     def edited(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
-        eps = denoiser(x_t, t, cond)
+        x0 = edit(_x0(process, x_t, t, denoiser(x_t, t, cond)))
         if isinstance(t, Tensor):
-            return process.eps_from_x0(x_t, t, edit(process.x0_from_eps(x_t, t, eps)))
+            return process.eps_from_x0(x_t, t, x0)
         signal, noise = _rates(process, t)
-        x0 = edit(torch.add(x_t, eps, alpha=-noise).div_(signal))
         return torch.add(x_t, x0, alpha=-signal).div_(noise)
 
     if hasattr(denoiser, "x0"):  # asked where signal = 0
@@ -67,7 +66,8 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
     w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
     It is a number, one per sample, (B,), or a function of t that gives one, such as `interval(w, start, end)`. cond
     (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
-    `rescale` in [0, 1] takes eps so far towards the std of eps_cond, per sample (Lin et al. 2024, sec. 3.4).
+    `rescale` in [0, 1] takes x0_hat so far towards the std that it has without guidance, per sample: a cure for glaring
+    colours; the denoiser must know its process (Lin et al. 2024, sec. 3.4, do it to v; done to eps it hardly shows).
 
     Both are asked in one batch of twice the rows; a batch that fills a CPU already goes in two halves, one after the
     other, which is 5 % faster. With the number 1, or 0, only one of them is asked, and it is the answer bit for bit.
@@ -79,10 +79,20 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
         )
     if not 0 <= rescale <= 1:
         raise ValueError(f"rescale = {rescale!r}; expected a number from 0 (not at all) to 1 (all the way)")
+    process = getattr(denoiser, "process", None)
+    if rescale and process is None:
+        raise ValueError("rescale edits x0_hat: it needs a denoiser that knows its process, as a Denoiser does")
     if not callable(w):
         w = _checked(w)
 
-    def both(tell):
+    def calm(x0: Tensor, given: Tensor) -> Tensor:
+        return torch.lerp(x0, x0 * (_std(given) / _std(x0)), rescale)
+
+    def calm_eps(eps: Tensor, given: Tensor, x_t: Tensor, t) -> Tensor:
+        given = _x0(process, x_t, t, given)
+        return edit_x0(lambda *_: eps, process, lambda x0: calm(x0, given))(x_t, t)
+
+    def both(tell, calm):
         def guided(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
             if cond is None:
                 raise ValueError("guidance needs a condition: cond is None; sample from the denoiser itself instead")
@@ -100,13 +110,13 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
                 twice = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
                 without, given = tell(torch.cat([x_t, x_t]), twice, torch.cat([nothing, cond])).chunk(2)
             told = torch.lerp(without, given, now)
-            return torch.lerp(told, told * (_std(given) / _std(told)), rescale) if rescale else told
+            return calm(told, given, x_t, t) if rescale else told
 
         return guided
 
-    guided = both(denoiser)
+    guided = both(denoiser, calm_eps)
     if hasattr(denoiser, "x0"):
-        guided.x0 = both(denoiser.x0)
+        guided.x0 = both(denoiser.x0, lambda x0, given, *_: calm(x0, given))
     return guided
 
 
@@ -141,6 +151,13 @@ def _like(negative: Tensor, cond: Tensor) -> Tensor:
             f"negative has shape {tuple(negative.shape)} and cond {tuple(cond.shape)}; expected the same, or one row"
         )
     return negative.to(cond).expand_as(cond)
+
+
+def _x0(process: Process, x_t: Tensor, t, eps: Tensor) -> Tensor:
+    if isinstance(t, Tensor):
+        return process.x0_from_eps(x_t, t, eps)
+    signal, noise = _rates(process, t)
+    return torch.add(x_t, eps, alpha=-noise).div_(signal)
 
 
 def _std(x: Tensor) -> Tensor:

@@ -251,20 +251,39 @@ def test_a_negative_condition_stands_where_nothing_stood(shape):
 
 
 @shapes
-def test_rescale_brings_each_samples_std_back_to_the_conditional_ones(shape):
+@whens
+def test_rescale_brings_the_std_of_each_samples_x0_back_to_the_conditional_ones(shape, when):
     def louder(x, t, cond):  # an eps whose std depends on the ids
         return x * (1 + cond.sum(1).to(x)).sqrt().reshape(-1, *[1] * (x.ndim - 1)) + 0.1
 
-    def std(x):
-        return x.flatten(1).std(1)
+    def std(eps):
+        return schedule.x0_from_eps(x_t, t, eps).flatten(1).std(1)
 
+    schedule, t = linear(100), when()
+    louder.process = schedule
     x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
-    given, guided = louder(x_t, 30, cond), classifier_free(louder, 5.0)(x_t, 30, cond)
-    whole = classifier_free(louder, 5.0, rescale=1.0)(x_t, 30, cond)
+    given, guided = louder(x_t, t, cond), classifier_free(louder, 5.0)(x_t, t, cond)
+    whole = classifier_free(louder, 5.0, rescale=1.0)(x_t, t, cond)
     torch.testing.assert_close(std(whole), std(given), rtol=1e-9, atol=0)
-    half = classifier_free(louder, 5.0, rescale=0.5)(x_t, 30, cond)
-    torch.testing.assert_close(half, (guided + whole) / 2, rtol=0, atol=1e-12)
-    assert torch.equal(classifier_free(louder, 5.0, rescale=0.0)(x_t, 30, cond), guided)
+    assert not torch.isclose(std(guided), std(given), rtol=1e-2).any()
+    half = classifier_free(louder, 5.0, rescale=0.5)(x_t, t, cond)
+    torch.testing.assert_close(half, (guided + whole) / 2, rtol=0, atol=1e-9)
+    assert torch.equal(classifier_free(louder, 5.0, rescale=0.0)(x_t, t, cond), guided)
+
+
+def test_rescale_is_the_same_where_the_clean_sample_is_asked_for():
+    torch.manual_seed(0)
+    denoiser = Denoiser(MLP(width=8, classes=3), linear(20), predicts="v").double()
+    x_t, cond = torch.randn(5, 2, dtype=torch.float64), torch.tensor([[1], [2], [3], [1], [2]])
+    guide = classifier_free(denoiser, 4.0, rescale=0.7)
+    with torch.no_grad():
+        told = denoiser.process.x0_from_eps(x_t, 15, guide(x_t, 15, cond))
+        torch.testing.assert_close(guide.x0(x_t, 15, cond), told, rtol=1e-9, atol=1e-9)
+
+
+def test_rescale_without_a_process_is_refused():
+    with pytest.raises(ValueError, match="rescale edits x0_hat: it needs a denoiser that knows its process"):
+        classifier_free(labelled, 2.0, rescale=0.7)
 
 
 def test_guidance_asks_once_per_step_with_twice_the_rows():
