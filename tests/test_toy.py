@@ -107,3 +107,14 @@ def test_rings_have_class_0_outside():
 )
 def test_a_seed_gives_the_same_points_again_and_another_seed_others(shape):
     assert torch.equal(shape(50), shape(50, seed=0)) and not torch.equal(shape(50), shape(50, seed=1))
+
+
+def test_the_classes_of_the_roll_are_pieces_of_equal_weight_from_the_inside_out():
+    roll = exact_roll(90, classes=3)
+    assert [float(roll.weight[roll.label == k].sum()) for k in range(3)] == pytest.approx([1 / 3] * 3)
+    radius = [(roll.mean[roll.label == k] - roll.mean[:1]).norm(dim=1).mean() for k in range(3)]
+    assert roll.label.tolist() == sorted(roll.label.tolist()) and radius[0] < radius[1] < radius[2]
+    assert exact_roll(90).label is None
+    for classes in (0, 91):
+        with pytest.raises(ValueError, match=rf"classes = {classes}; expected 1 ... 90"):
+            exact_roll(90, classes=classes)

@@ -38,12 +38,18 @@ def roll_scale() -> tuple[Tensor, Tensor]:
     return curve.mean(0), (curve.var(0, correction=0) + ROLL_NOISE**2).sqrt()
 
 
-def exact_roll(nodes: int = 1500) -> GaussianMixture:
+def exact_roll(nodes: int = 1500, classes: int | None = None) -> GaussianMixture:
     """The law of `swiss_roll`, as a mixture: the roll is a curve plus Gaussian noise, and the sum over evenly spaced
-    nodes is the midpoint rule for the integral over the curve (mean squared error of its eps: below 1e-6 for 400)."""
+    nodes is the midpoint rule for the integral over the curve (mean squared error of its eps: below 1e-6 for 400).
+
+    `classes` cuts it into so many pieces, equally probable, the innermost first; by default each node is its own.
+    """
+    if classes is not None and not 1 <= classes <= nodes:
+        raise ValueError(f"classes = {classes!r}; expected 1 ... {nodes}, the number of nodes")
     shift, scale = roll_scale()
     weight = torch.full((nodes,), 1 / nodes, dtype=torch.float64)
-    return GaussianMixture(weight, (roll_curve(nodes) - shift) / scale, torch.diag((ROLL_NOISE / scale) ** 2))
+    label = None if classes is None else torch.arange(nodes) * classes // nodes
+    return GaussianMixture(weight, (roll_curve(nodes) - shift) / scale, torch.diag((ROLL_NOISE / scale) ** 2), label)
 
 
 def moons(n: int, noise: float = 0.05, seed: int = 0) -> tuple[Tensor, Tensor]:
