@@ -156,11 +156,12 @@ def saturation(images: Tensor) -> float:
     return float((x.amax(1) - x.amin(1)).mean() / 2)
 
 
-def mass_inside(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def mass_inside(maps: Tensor, boxes: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
     """How much of each map (n, h, w) >= 0 lies in its box, and how much of the square does: two shares (n,).
 
-    boxes (n, 4): left, top, right, bottom as shares of the square, 0 ... 1; a cell that a box cuts counts in part. The
-    second share is what chance would give. An empty map or box: NaN.
+    boxes (n, 4): left, top, right, bottom as shares of the square, 0 ... 1. A cell that a box cuts counts in part, or,
+    where `whole`, with all that it has: a coarse map cannot say in which part of a cell its mass is. The second share
+    is what chance would give, counted in the same way. An empty map or box: NaN.
     """
     if maps.ndim != 3 or boxes.shape != (len(maps), 4):
         raise ValueError(
@@ -173,6 +174,7 @@ def mass_inside(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         return (torch.minimum(edge[1:], high) - torch.maximum(edge[:-1], low)).clamp(min=0) * cells
 
     box = covered(top, bottom, maps.shape[1])[:, :, None] * covered(left, right, maps.shape[2])[:, None]
+    box = box.ceil() if whole else box
     return (maps * box).sum((1, 2)) / maps.sum((1, 2)), box.mean((1, 2))
 
 

@@ -386,12 +386,18 @@ def test_the_mass_inside_a_box_counts_cut_cells_in_part():
     inside, chance = mass_inside(maps, boxes)
     torch.testing.assert_close(inside, torch.tensor([(0.5 + 5) / 8, 0.0]))
     torch.testing.assert_close(chance, torch.tensor([0.375, 0.5]))
+    inside, chance = mass_inside(maps, boxes, whole=True)
+    torch.testing.assert_close(inside, torch.tensor([(1 + 5) / 8, 0.0]))
+    torch.testing.assert_close(chance, torch.tensor([0.5, 0.5]))  # what only borders on the box is not in it
 
 
 def test_an_even_map_has_as_much_inside_as_chance_says_and_no_box_is_nan():
     boxes = torch.tensor([[0.1, 0.2, 0.45, 0.9], [torch.nan] * 4])
     inside, chance = mass_inside(torch.ones(2, 8, 6), boxes)
     assert float(inside[0]) == pytest.approx(0.35 * 0.7) == pytest.approx(float(chance[0]))
+    assert inside[1].isnan() and chance[1].isnan()
+    inside, chance = mass_inside(torch.ones(2, 8, 6), boxes, whole=True)
+    assert float(inside[0]) == pytest.approx(7 * 3 / 48) == pytest.approx(float(chance[0]))
     assert inside[1].isnan() and chance[1].isnan()
     with pytest.raises(ValueError, match=r"maps \(2, 8, 6\), boxes \(1, 4\); expected"):
         mass_inside(torch.ones(2, 8, 6), boxes[:1])
