@@ -154,10 +154,10 @@ def images(
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         if len(names):
-            ax.set_yticks([(H + 2) * i + H / 2 for i in range(len(rows))], names, fontsize=14)
+            ax.set_yticks([(H + 2) * i + (H - 1) / 2 for i in range(len(rows))], names, fontsize=14)
         if len(columns):
             ax.xaxis.tick_top()
-            ax.set_xticks([(W + 2) * i + W / 2 for i in range(len(columns))], columns, fontsize=14)
+            ax.set_xticks([(W + 2) * i + (W - 1) / 2 for i in range(len(columns))], columns, fontsize=14)
         ax.tick_params(length=0)
     return picture
 

@@ -221,3 +221,10 @@ def test_nothing_here_imports_pyplot():
         "assert 'matplotlib.pyplot' not in sys.modules and 'IPython' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_names_stand_over_and_beside_the_middle_of_their_pictures():
+    ax = plots.images(
+        [torch.zeros(3, 4, 4)] * 2, ["a", "b"], columns=["u", "v", "w"], alt="six dark squares"
+    ).figure.axes[0]
+    assert list(ax.get_xticks()) == [1.5, 7.5, 13.5] and list(ax.get_yticks()) == [1.5, 7.5]  # pixel k is at k
