@@ -27,7 +27,7 @@ def mnist() -> Denoiser:
     return Denoiser(UNet(patch=2, vocabulary=11), cosine(1000), predicts="v", p_uncond=P_UNCOND)
 
 
-SCENES = dict(widths=(96, 128), vocabulary=len(VOCABULARY), length=LENGTH, depth=2)  # the U-Nets that paint captions
+SCENES = dict(widths=(96, 128), vocabulary=len(VOCABULARY), length=LENGTH, depth=2, heads=4)  # those that read captions
 
 
 def scenes_latent() -> Denoiser:

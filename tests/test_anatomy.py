@@ -306,10 +306,10 @@ def test_an_attention_map_mixes_what_the_words_say_into_what_the_layer_adds():
     """With one head: x + out(sum over words of map * v), and that is what the layer handed on."""
     net, x, cond = captioned()
     layer, seen = net.up[1].cross_attention[0], {}
-    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], tokens=args[1], out=out))
+    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], words=args[1], out=out))
     maps = attention_maps(net, x, 300, cond)
     handle.remove()
-    v = layer.kv(seen["tokens"])[..., 16:]
+    v = layer.kv(seen["words"][1])[..., 16:]
     expected = seen["x"] + layer.out(torch.einsum("blhw,blc->bhwc", maps["up 6x6"], v)).permute(0, 3, 1, 2)
     torch.testing.assert_close(seen["out"], expected)
 
@@ -317,11 +317,11 @@ def test_an_attention_map_mixes_what_the_words_say_into_what_the_layer_adds():
 def test_an_attention_map_is_the_mean_over_heads():
     net, x, cond = captioned(heads=2)
     layer, seen = net.down[0].cross_attention[0], {}
-    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], tokens=args[1]))
+    handle = layer.register_forward_hook(lambda layer, args, out: seen.update(x=args[0], words=args[1]))
     maps = attention_maps(net, x, 300, cond)["down 6x6"]
     handle.remove()
     q = layer.q(layer.norm(seen["x"]).flatten(2).transpose(1, 2))
-    k = layer.kv(seen["tokens"])[..., :16]
+    k = layer.kv(seen["words"][0])[..., :16]
     heads = [(q[..., i] @ k[..., i].mT / 8**0.5).softmax(-1) for i in (slice(0, 8), slice(8, 16))]
     torch.testing.assert_close(maps, (sum(heads) / 2).transpose(1, 2).unflatten(-1, (6, 6)))
 
@@ -346,11 +346,11 @@ def test_pictures_that_shared_attention_leave_the_first_as_it_is_and_pull_the_ot
 def test_pictures_that_shared_attention_take_where_from_the_first_and_what_from_their_own_words():
     net, _, cond = captioned()
     layer = net.down[0].cross_attention[0]
-    features, tokens = torch.randn(3, 16, 6, 6), net.read(cond, 3)
+    features, words = torch.randn(3, 16, 6, 6), net.read(cond, 3)
     with shared_attention(Denoiser(net, cosine())):
-        alike = layer(features, tokens)
+        alike = layer(features, words)
     q = layer.q(layer.norm(features[:1]).flatten(2).transpose(1, 2))
-    k, v = layer.kv(tokens).chunk(2, dim=-1)
+    k, v = layer.kv(words[0])[..., :16], layer.kv(words[1])[..., 16:]
     where = (q @ k[:1].mT / 4).softmax(-1)
     torch.testing.assert_close(alike, features + layer.out(where @ v).transpose(1, 2).reshape(3, 16, 6, 6))
 

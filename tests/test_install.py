@@ -7,11 +7,12 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mpl_diffusion import read_digits
+from mpl_diffusion import adherence, read_digits
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -89,12 +90,16 @@ def test_the_readmes_examples_run(tmp_path, monkeypatch):
     examples = re.findall(r"```python\n(.*?)```", readme, re.S)
     assert max(sum(bool(line.strip()) for line in example.splitlines()) for example in examples) <= 10
     monkeypatch.chdir(tmp_path)
-    roll, digits = ({} for _ in examples)
-    for example, names in zip(examples, (roll, digits)):
+    torch.manual_seed(0)
+    roll, digits, pictures = ({} for _ in examples)
+    for example, names in zip(examples, (roll, digits, pictures)):
         exec(compile(example, "README.md", "exec"), names)
     assert (tmp_path / "roll.png").stat().st_size > 10_000 and (tmp_path / "sevens.png").stat().st_size > 3_000
     assert roll["x"].shape == (2000, 2) and roll["x"].abs().max() < 4, "a point strayed"
     assert (read_digits(digits["x"]) == 7).sum() >= 13, "the sevens are none"
+    painted = pictures["autoencoder"].decode(pictures["autoencoder"].unscale(pictures["z"]))
+    assert adherence(painted, ["a red seven left of a blue three"] * 8).all >= 0.75, "it paints something else"
+    assert (tmp_path / "scenes.png").stat().st_size > 10_000
 
 
 def test_what_runs_here_is_inside_the_ranges():

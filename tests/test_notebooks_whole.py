@@ -24,7 +24,21 @@ FIRST_LIGHT = (
     "06_unet",
     "07_mnist_ddpm",
     "08_ddim",
+    "11_latent_diffusion",
+    "12_guidance",
 )
+CLAIMS = {  # of the lecture, and the notebooks that show each
+    **dict.fromkeys(("F1", "F2", "F3", "F4", "F5"), "01"),
+    **dict.fromkeys(("F6", "F7"), "02"),
+    **dict.fromkeys(("R1", "R2", "R3"), "03"),
+    **dict.fromkeys(("R4", "R5", "R6"), "04"),
+    **dict.fromkeys(("S1", "S2", "S3", "S4"), "05"),
+    **dict.fromkeys(("U1", "U2"), "06"),
+    **dict.fromkeys(("U3",), "07"),
+    **dict.fromkeys(("D1", "D2", "D3"), "08"),
+    **dict.fromkeys(("L1", "L2", "L3"), "11"),
+    **dict.fromkeys(("L4", "G1", "G2"), "12"),
+}
 TEXT, PICTURE = "text/plain", ("image/png", "image/jpeg", "image/svg+xml")
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -147,3 +161,12 @@ def test_it_has_exercises_with_tested_solutions_three_exam_cards_and_a_bug(path)
     cards = text.partition("## Three exam cards")[2].partition("\n## ")[0]
     assert len(re.findall(r"^> \*\*\d\.\*\* .*[?.] <details>", cards, re.M)) == 3
     assert "<summary>Answer</summary>" in text.partition("## One bug to find")[2]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_map_leads_from_each_claim_of_the_lecture_to_the_section_that_shows_it(claim):
+    text = "\n".join(cell.source for cell in read(FOLDER / "00_start_here.ipynb").cells if cell.cell_type == "markdown")
+    (row,) = re.findall(rf"^\| {claim} \| \S.* \| (\[.*\)) \|$", text, re.M)
+    for file, anchor in re.findall(r"\]\(([^)#]+)#([^ ]+?)\)", row):
+        assert anchor in anchors(FOLDER / file)
+    assert re.search(rf"\]\({CLAIMS[claim]}_\w+\.ipynb#", row)

@@ -15,6 +15,7 @@ from mpl_diffusion import (
     batches,
     cosine,
     fast_precision,
+    frechet,
     ids,
     models,
     psnr,
@@ -369,9 +370,12 @@ def test_painted_scenes_are_those_of_their_captions_unscaled_and_decoded(monkeyp
     autoencoder.std.fill_(0.25)
     monkeypatch.setattr(models, "load", dict.fromkeys(AUTOENCODERS, autoencoder).__getitem__)
     monkeypatch.setattr(recipes, "adherence", lambda *a: judged.append(a) or Adherence(0.9, 0.8, 0.7, 0.6, None))
+    monkeypatch.setattr(recipes, "scene_features", lambda images: images[:, :, ::32, ::32].flatten(1))
     denoiser.net.forward = lambda x, t, cond: heard.append((x, cond)) or torch.zeros_like(x)
     found = recipes.painted(denoiser, n=20, steps=3)
     parts = {"digit": 0.9, "colour": 0.8, "place": 0.7, "all": 0.6}
+    seen = [images[:, :, ::32, ::32].flatten(1) for images in (judged[0][0], asked[0][2].images)]
+    assert found.pop("frechet") == pytest.approx(frechet(*seen)) and frechet(*seen) > 1
     assert found == parts | {f"held_out_{part}": share for part, share in parts.items()}
     assert [how["captions"] for _, how, _ in asked] == ["unseen", "held out"] and len(heard) == 6
     for k, (images, said) in enumerate(judged):

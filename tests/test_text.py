@@ -75,16 +75,17 @@ CAPTIONS = torch.tensor([[1, 2, 3, 0], [1, 2, 4, 0]])  # they differ in the thir
 
 def test_without_a_transformer_a_word_is_its_embedding_whatever_stands_beside_it():
     net = unet(depth=0)
-    tokens = net.read(CAPTIONS, 2)
-    assert torch.equal(tokens, net.tokens(CAPTIONS) + net.places)
-    assert torch.equal(tokens[0, [0, 1, 3]], tokens[1, [0, 1, 3]])
+    read, words = net.read(CAPTIONS, 2)
+    assert torch.equal(words, net.tokens(CAPTIONS) + net.places) and torch.equal(read, words)
+    assert torch.equal(words[0, [0, 1, 3]], words[1, [0, 1, 3]])
 
 
 def test_with_one_every_place_hears_of_a_word_that_changes_the_empty_place_too():
     net = unet(depth=1)
-    tokens = net.read(CAPTIONS, 2)
-    assert ((tokens[0] - tokens[1]).abs().amax(-1) > 1e-4).all()
-    torch.testing.assert_close(tokens, net.text(net.tokens(CAPTIONS) + net.places))
+    read, words = net.read(CAPTIONS, 2)
+    assert ((read[0] - read[1]).abs().amax(-1) > 1e-4).all()
+    torch.testing.assert_close(read, net.text(words))
+    assert torch.equal(words, net.tokens(CAPTIONS) + net.places)
 
 
 @pytest.mark.parametrize("depth", [0, 2])

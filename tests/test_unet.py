@@ -52,7 +52,7 @@ def test_a_new_block_is_the_identity_or_its_1x1_skip():
     x = torch.randn(2, 16, 5, 5)
     assert torch.equal(ResBlock(16, 16, 8, groups=8)(x, emb), x)
     assert torch.equal(Attention(16, 1, 8)(x), x)
-    assert torch.equal(Attention(16, 2, 8, context_dim=6)(x, torch.randn(2, 3, 6)), x)
+    assert torch.equal(Attention(16, 2, 8, context_dim=6)(x, torch.randn(2, 2, 3, 6)), x)
 
 
 def test_every_parameter_takes_part_once_the_last_layers_have_left_0():
@@ -123,14 +123,16 @@ def test_a_label_reaches_every_pixel_by_either_way_alone(way):
 
 
 @pytest.mark.parametrize("length", [0, 1, 4])
-def test_the_resblocks_hear_the_time_and_the_mean_of_the_tokens_if_there_are_any(length):
+def test_the_resblocks_hear_the_time_and_a_label_and_of_a_caption_nothing(length):
     net = shaken(small(vocabulary=11 if length else 0, length=length))
     x, t, _ = given()
     cond = torch.randint(1, 11, (3, length), generator=torch.Generator().manual_seed(2)) if length else None
     told = net.time[2](nn.functional.silu(net.time[0](time_features(t, 16))))
-    if length:
-        tokens = [net.tokens.weight[cond[:, place]] + net.places[place] for place in range(length)]
-        told = told + (sum(tokens) / length) @ net.gist.weight.mT + net.gist.bias
+    if length == 1:
+        label = net.tokens.weight[cond[:, 0]] + net.places[0]
+        told = told + label @ net.gist.weight.mT + net.gist.bias
+    elif length:
+        assert not [name for name, _ in net.named_parameters() if name.startswith("gist")]
     else:
         assert not [name for name, _ in net.named_parameters() if name.split(".")[0] in ("tokens", "places", "gist")]
     heard = []
@@ -222,7 +224,7 @@ def test_attention_is_at_the_bottleneck_always_and_elsewhere_where_asked():
 def by_hand(layer, x, context=None):
     """x + out(softmax(q k' / sqrt(d)) v), head by head, position by position."""
     pixels = layer.norm(x).permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
-    k, v = layer.kv(pixels if context is None else context).chunk(2, dim=-1)
+    (k, _), (_, v) = (layer.kv(a).chunk(2, dim=-1) for a in ([pixels, pixels] if context is None else context))
     d, answers = x.shape[1] // layer.heads, []
     for one in torch.arange(x.shape[1]).split(d):
         scores = layer.q(pixels)[..., one] @ k[..., one].mT / d**0.5
@@ -237,7 +239,7 @@ def test_attention_is_its_formula(heads, tokens):
     torch.manual_seed(0)
     layer = shaken(Attention(16, heads, groups=4, context_dim=None if tokens is None else 6))
     x = torch.randn(2, 16, 5, 3)
-    context = None if tokens is None else torch.randn(2, tokens, 6)
+    context = None if tokens is None else torch.randn(2, 2, tokens, 6)
     torch.testing.assert_close(layer(x, context), by_hand(layer, x, context), rtol=1e-4, atol=1e-5)
 
 
@@ -246,7 +248,7 @@ def test_attention_in_float64_is_its_formula_in_float64(tokens):
     torch.manual_seed(0)
     layer = shaken(Attention(16, 2, groups=4, context_dim=None if tokens is None else 6)).double()
     x = torch.randn(2, 16, 5, 3).double()
-    context = None if tokens is None else torch.randn(2, tokens, 6).double()
+    context = None if tokens is None else torch.randn(2, 2, tokens, 6).double()
     torch.testing.assert_close(layer(x, context), by_hand(layer, x, context), rtol=0, atol=1e-12)
 
 
@@ -276,9 +278,9 @@ def test_positions_shuffled_in_are_the_same_positions_shuffled_out():
 
 def test_the_order_of_keys_does_not_matter_to_attention_and_one_token_says_the_same_everywhere():
     layer = shaken(Attention(16, 2, groups=4, context_dim=6))
-    x, context = torch.randn(2, 16, 5, 5), torch.randn(2, 7, 6)
-    torch.testing.assert_close(layer(x, context), layer(x, context.flip(1)), rtol=1e-4, atol=1e-5)
-    added = layer(x, context[:, :1]) - x
+    x, context = torch.randn(2, 16, 5, 5), torch.randn(2, 2, 7, 6)
+    torch.testing.assert_close(layer(x, context), layer(x, context.flip(2)), rtol=1e-4, atol=1e-5)
+    added = layer(x, context[:, :, :1]) - x
     torch.testing.assert_close(added, added[:, :, :1, :1].expand_as(added), rtol=1e-4, atol=1e-5)
 
 
@@ -354,17 +356,18 @@ def test_without_depth_a_network_has_the_parameters_that_it_always_had():
     assert small(vocabulary=0, depth=2).state_dict().keys() == small(vocabulary=0).state_dict().keys()
 
 
-def test_gist_and_cross_attention_both_hear_what_the_text_encoder_says():
+def test_cross_attention_finds_its_word_by_what_the_text_encoder_says_and_reads_the_word_itself():
     net = shaken(small(depth=1, length=4))
-    x, t, _ = given()
+    (x, t, _), cond = given(), torch.randint(1, 11, (3, 4))
     tokens, heard = torch.randn(3, 4, 24), []
     net.text.register_forward_hook(lambda module, args, out: tokens)
-    net.gist.register_forward_hook(lambda module, args, out: heard.append(args[0]))
     for stage in (*net.down, net.middle, *net.up):
         for layer in stage.cross_attention:
             layer.register_forward_hook(lambda module, args, out: heard.append(args[1]))
-    net(x, t, torch.randint(1, 11, (3, 4)))
-    assert len(heard) == 4 and torch.equal(heard[0], tokens.mean(1)) and all(h is tokens for h in heard[1:])
+    net(x, t, cond)
+    assert len(heard) == 3
+    for read, words in heard:
+        assert torch.equal(read, tokens) and torch.equal(words, net.tokens(cond) + net.places)
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -139,18 +139,18 @@ def shared_attention(net: nn.Module, rows: int | None = None) -> Hooks:
         raise ValueError(f"rows = {rows!r}; expected at least 1")
 
     def hook(layer, args, out):
-        x, tokens = args
+        x, words = args
         row = torch.arange(len(x))
         first = torch.zeros_like(row) if rows is None else row // rows * rows
-        return layer.residual(x, attention_weights(layer, x[first], tokens[first]) @ layer.qkv(x, tokens)[2])
+        return layer.residual(x, attention_weights(layer, x[first], words[:, first]) @ layer.qkv(x, words)[2])
 
     layers = [layer for module in net.modules() if isinstance(module, UNet) for _, layer in cross_attentions(module)]
     return Hooks(lambda: (layer.register_forward_hook(hook) for layer in layers))
 
 
-def attention_weights(layer: Attention, x: Tensor, tokens: Tensor) -> Tensor:
+def attention_weights(layer: Attention, x: Tensor, words: Tensor) -> Tensor:
     """softmax(q k' / sqrt(d)) of one layer, (B, heads, N, L)."""
-    q, k, _ = layer.qkv(x, tokens)
+    q, k, _ = layer.qkv(x, words)
     return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
 
 
@@ -191,7 +191,7 @@ def costs(net: UNet, x: Tensor) -> dict[str, Cost]:
     inside = {name: modules for (_, _, modules), name in zip(blocks(net), feature_maps(net, x[:1], 0))}
     inside = {"time": [net.time], **inside, "head": [net.norm, net.head]}
     if net.tokens is not None:
-        inside["labels"] = [net.tokens, net.text, net.gist]
+        inside["labels"] = [part for part in (net.tokens, net.text, net.gist) if part is not None]
     owner = {layer: name for name, tops in inside.items() for top in tops for layer in top.modules()}
     work = dict.fromkeys(inside, 0)
 
@@ -213,7 +213,7 @@ def _multiply_adds(layer: nn.Module, args, out: Tensor) -> int:
         return layer.weight.numel() * (out.numel() // out.shape[-1])
     if isinstance(layer, Attention):
         positions = args[0][0, 0].numel()
-        asked = positions if len(args) == 1 or args[1] is None else args[1].shape[1]
+        asked = positions if len(args) == 1 or args[1] is None else args[1].shape[2]
         return 2 * positions * asked * args[0].shape[1]  # q k', and the weights times v
     if isinstance(layer, Layer):
         return 2 * out[0].numel() * out.shape[1]

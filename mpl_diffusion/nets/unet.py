@@ -1,6 +1,6 @@
 """The U-Net of DDPM: ResBlocks that know the time, attention where the picture is small, skips across.
 
-Shapes: B batch, C H W image, c channels of a feature map, N = H W positions, L tokens, D numbers per token.
+Shapes: B batch, C H W image, c channels of a feature map, N = H W positions, L words, D numbers per word.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + softmax(q k' / sqrt(d)) v: every position asks every position, or (cross) every token of `context`.
+    """x + softmax(q k' / sqrt(d)) v: every position asks every position, or (cross) every word of `context`.
 
-    (B, c, H, W), context (B, L, D) or none -> (B, c, H, W)
-    (Vaswani et al. 2017, eq. 1; Rombach et al. 2022, sec. 3.3).
+    (B, c, H, W), context (2, B, L, D) or none -> (B, c, H, W); the context's first half makes the keys, the second the
+    values (Vaswani et al. 2017, eq. 1; Rombach et al. 2022, sec. 3.3).
     """
 
     def __init__(self, c: int, heads: int, groups: int, context_dim: int | None = None):
@@ -59,6 +59,8 @@ class Attention(nn.Module):
         """q (B, heads, N, d), and k, v (B, heads, N or L, d)."""
         pixels = self.norm(x).flatten(2).transpose(1, 2)  # (B, N, c)
         k, v = self.kv(pixels if context is None else context).chunk(2, dim=-1)
+        if context is not None:
+            k, v = k[0], v[1]
         return tuple(a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in (self.q(pixels), k, v))
 
     def residual(self, x: Tensor, h: Tensor) -> Tensor:
@@ -78,13 +80,13 @@ class Stage(nn.Module):
         cross = blocks * attention if token_dim else 0
         self.cross_attention = nn.ModuleList(Attention(c_out, heads, groups, token_dim) for _ in range(cross))
 
-    def forward(self, x: Tensor, emb: Tensor, tokens: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, words: Tensor | None) -> Tensor:
         for i, res in enumerate(self.res):
             x = res(x, emb)
             if self.self_attention:
                 x = self.self_attention[i](x)
             if self.cross_attention:
-                x = self.cross_attention[i](x, tokens)
+                x = self.cross_attention[i](x, words)
         return x
 
 
@@ -103,10 +105,11 @@ class UNet(nn.Module):
     other. The bottleneck always has attention. `patch` = 2 folds 2x2 pixels into channels first and unfolds them last:
     a cheaper stem for the same network. Any H and W that `patch` divides will do, down to one position at the bottom.
 
-    With a `vocabulary` of n ids, 0 meaning "nothing", every stage with attention also asks `length` tokens: labels
-    (digit + 1, length 1) and captions alike; and their mean, the gist of the caption, goes with the time into every
-    ResBlock (GLIDE does so with its last token, Nichol et al. 2022). cond = None is all zeros. `depth` layers of a
-    transformer read a caption first, so that "red" knows which digit it belongs to.
+    With a `vocabulary` of n ids, 0 meaning "nothing", every stage with attention also asks `length` words: labels
+    (digit + 1, length 1) and captions alike. cond = None is all zeros. A label goes with the time into every ResBlock
+    as well, as its gist; a caption does not: what has to be known at one place is asked for there. `depth` layers of a
+    transformer read a caption first, so that "red" knows which digit it belongs to; they make the keys, where to look,
+    while the values, what is seen there, are the words themselves.
     """
 
     def __init__(
@@ -138,9 +141,9 @@ class UNet(nn.Module):
             order = torch.randn(length, token_dim) if length > 1 else torch.zeros(1, token_dim)
             self.places = nn.Parameter(order)
             self.text = Transformer(token_dim, depth) if depth else nn.Identity()
-            self.gist = nn.Linear(token_dim, time_dim)
+            self.gist = nn.Linear(token_dim, time_dim) if length == 1 else None
         else:
-            self.tokens = None
+            self.tokens = self.gist = None
         stage = dict(blocks=blocks, time_dim=time_dim, groups=groups, heads=heads, token_dim=token_dim)
         last = widths[-1]
         self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
@@ -161,20 +164,20 @@ class UNet(nn.Module):
                 f"x has shape {tuple(x.shape)}; this U-Net reads images, (B, {self.channels}, H, W), "
                 f"H and W multiples of {self.patch}"
             )
-        emb, tokens = self.time(time_features(t, self.time_dim)), self.read(cond, len(x))
-        emb = silu(emb if tokens is None else emb + self.gist(tokens.mean(dim=1)))
+        emb, words = self.time(time_features(t, self.time_dim)), self.read(cond, len(x))
+        emb = silu(emb if self.gist is None else emb + self.gist(words[1, :, 0]))
         h, skips = self.stem(pixel_unshuffle(x, self.patch)), []
         for stage, shrink in zip(self.down, [nn.Identity(), *self.shrink]):
-            h = stage(shrink(h), emb, tokens)
+            h = stage(shrink(h), emb, words)
             skips.append(h)
-        h = self.middle(h, emb, tokens)
+        h = self.middle(h, emb, words)
         for join, stage in zip(self.join, self.up):
-            h = stage(join(h, skips.pop()), emb, tokens)
+            h = stage(join(h, skips.pop()), emb, words)
         return pixel_shuffle(self.head(silu(self.norm(h))), self.patch)
 
     def read(self, cond: Tensor | None, batch: int) -> Tensor | None:
-        """Ids (B, L) -> tokens (B, L, D): an embedding each plus one for its place, read by the transformer if there is
-        one; None: "nothing" everywhere."""
+        """Ids (B, L) -> (2, B, L, D): each word as the transformer (if there is one) read it among the others, and the
+        word itself, an embedding plus one for its place; None: "nothing" everywhere."""
         if self.tokens is None:
             if cond is not None:
                 raise ValueError("cond was given, but this U-Net was built with vocabulary=0")
@@ -183,7 +186,8 @@ class UNet(nn.Module):
             cond = self.tokens.weight.new_zeros(batch, self.length, dtype=torch.long)
         if cond.shape != (batch, self.length):
             raise ValueError(f"cond has shape {tuple(cond.shape)}; expected ids ({batch}, {self.length})")
-        return self.text(self.tokens(cond) + self.places)
+        words = self.tokens(cond) + self.places
+        return torch.stack([self.text(words), words])
 
 
 def zero(layer: nn.Module) -> nn.Module:
