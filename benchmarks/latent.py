@@ -1,10 +1,10 @@
 """What it saves to diffuse latents instead of pixels: the same U-Net on both, the same captions, in one run.
 
-    python benchmarks/latent.py                 seconds for a picture, 2 minutes
+    python benchmarks/latent.py                 seconds for a picture, 3 minutes
     python benchmarks/latent.py quality [10]    and both trained for so many minutes, 3 times that in all
 
-Seconds: 16 captions, DDIM, 20 steps, the latents' decoder pass included; alternating rounds in one process, two
-threads, medians; and one caption alone. Quality: each trains alone for the same wall time by its recipe (the stage-one
+Seconds: 64 captions, 16, and one alone, DDIM, 20 steps, the latents' decoder pass included; alternating rounds in one
+process, two threads, medians. Quality: each trains alone for the same wall time by its recipe (the stage-one
 autoencoder is given); the reader then looks at 300 pictures of captions in unseen arrangements, DDIM, 50 steps.
 """
 
@@ -21,7 +21,7 @@ import torch
 from mpl_diffusion import ddim, final, load, scenes
 from mpl_diffusion.recipes import painted, scenes_latent, scenes_pixel
 
-ROUNDS = 5
+ROUNDS, SIZES = 3, (64, 16, 1)
 
 
 def painter(name: str):
@@ -39,16 +39,16 @@ def painter(name: str):
 
 
 def speed() -> None:
-    cond = scenes(16, captions="unseen").cond
+    cond = scenes(SIZES[0], captions="unseen").cond
     painters = {name: painter(name) for name in ("scenes-latent", "scenes-pixel")}
-    seconds = {(name, n): [] for name in painters for n in (16, 1)}
+    seconds = {(name, n): [] for name in painters for n in SIZES}
     for round in range(-1, ROUNDS):  # round -1 warms up
         for (name, n), taken in seconds.items():
             begin = time.perf_counter()
             painters[name](cond[:n])
             if round >= 0:
                 taken.append(time.perf_counter() - begin)
-    for n in (16, 1):
+    for n in SIZES:
         latent, pixel = (median(seconds[name, n]) for name in painters)
         ratio = median(b / a for a, b in zip(seconds["scenes-latent", n], seconds["scenes-pixel", n]))
         print(f"{n:2} pictures: latent {latent:.2f} s, pixels {pixel:.2f} s, ratio {ratio:.1f}   (at least 8)")
