@@ -81,15 +81,12 @@ def words(n: int) -> None:
     denoiser, autoencoder = fetch("scenes-latent"), fetch("scenes-autoencoder")
     test, process = scenes(n, seed=5, captions="unseen", train=False), denoiser.process
     z = torch.cat([autoencoder.scale(autoencoder.encode(x)) for x in test.images.split(250)])
-    # a caption may tell the second thing first: the third word is the digit of the thing that is told first
-    told_second = torch.tensor([" right of " in caption or " below " in caption for caption in test.captions])
-    box = test.boxes[torch.arange(n), told_second.long()] / 64
     for t in (200, 400, 500, 600, 800):
         maps = attention_maps(denoiser.net, process.diffuse(z, t, torch.randn_like(z)), t, test.cond)
         for whole, what in ((True, "the cells of its box"), (False, "its box to the pixel")):
             told = []
             for name, one in maps.items():
-                inside, chance = mass_inside(one[:, 2], box, whole=whole)
+                inside, chance = mass_inside(one[:, 2], test.first_boxes, whole=whole)  # of the caption's third word
                 told.append(f"{name} {inside.mean():.0%} (chance {chance.mean():.0%})")
             print(f"the digit's word in {what}, t = {t}: {', '.join(told)}", flush=True)
 

@@ -92,7 +92,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
         given = _x0(process, x_t, t, given)
         return edit_x0(lambda *_: eps, process, lambda x0: calm(x0, given))(x_t, t)
 
-    def both(tell, calm):
+    def both(tell, edit):
         def guided(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
             if cond is None:
                 raise ValueError("guidance needs a condition: cond is None; sample from the denoiser itself instead")
@@ -110,7 +110,7 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
                 twice = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
                 without, given = tell(torch.cat([x_t, x_t]), twice, torch.cat([nothing, cond])).chunk(2)
             told = torch.lerp(without, given, now)
-            return calm(told, given, x_t, t) if rescale else told
+            return edit(told, given, x_t, t) if rescale else told
 
         return guided
 

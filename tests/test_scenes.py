@@ -437,3 +437,15 @@ def test_a_variable_that_changes_is_heeded_and_a_missing_folder_is_named(monkeyp
     with pytest.raises(FileNotFoundError, match="has no train-images"):
         scenes(2)
     assert scenes(2, folder="offline").name == "scikit-learn digits"
+
+
+def test_the_box_of_the_thing_that_a_caption_names_first_holds_its_colour():
+    some = scenes(60, seed=1, captions="all")
+    hue = {"red": 0, "green": 1, "blue": 2}
+    told = [(k, hue[caption.split()[1]]) for k, caption in enumerate(some.captions) if caption.split()[1] in hue]
+    second = [" right of " in some.captions[k] or " below " in some.captions[k] for k, _ in told]
+    assert any(second) and not all(second)
+    for k, channel in told:
+        left, top, right, bottom = (64 * some.first_boxes[k]).int().tolist()
+        ink = some.images[k, :, top:bottom, left:right].amax((1, 2))
+        assert ink.argmax() == channel

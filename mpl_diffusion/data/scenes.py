@@ -62,6 +62,12 @@ class Scenes(NamedTuple):
     boxes: Tensor  # (N, 2, 4), float32: left, top, right, bottom of each thing's ink, pixels; NaN where there is none
     name: str  # where the digits come from
 
+    @property
+    def first_boxes(self) -> Tensor:
+        """(N, 4): the box of the thing that each caption names first, in shares of the picture, 0 ... 1."""
+        second = torch.tensor([" right of " in caption or " below " in caption for caption in self.captions])
+        return self.boxes[torch.arange(len(second)), second.long()] / self.images.shape[-1]
+
 
 def scenes(
     n: int, seed: int = 0, captions: str = "train", train: bool = True, folder: str | Path | None = None
