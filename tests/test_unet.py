@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from mpl_diffusion import Denoiser, Transformer, UNet, cosine, load, time_features
 from mpl_diffusion.models import MODELS
+from mpl_diffusion.nets.text import attend
 from mpl_diffusion.nets.unet import Attention, Join, ResBlock
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -260,10 +261,16 @@ def test_attention_takes_the_fused_path_on_a_cpu_never_in_half_precision(monkeyp
         calls.append((q.shape, q.dtype, k.dtype, v.dtype))
         return scaled_dot_product_attention(q, k, v)
 
-    monkeypatch.setattr("mpl_diffusion.nets.unet.scaled_dot_product_attention", fused)
+    monkeypatch.setattr("mpl_diffusion.nets.text.scaled_dot_product_attention", fused)
     Attention(16, 2, groups=4).to(dtype)(torch.randn(3, 16, 5, 5, dtype=dtype))
-    kind = torch.float32 if dtype == torch.bfloat16 else dtype
-    assert calls == [((3, 2, 25, 8), kind, kind, kind)]
+    Transformer(16, depth=1, heads=2).to(dtype)(torch.randn(3, 5, 16, dtype=dtype))
+    assert calls == [((3, 2, n, 8), dtype, dtype, dtype) for n in (25, 5) if dtype != torch.bfloat16]
+
+
+def test_attention_in_half_precision_is_the_same_formula():
+    q, k, v = (torch.randn(2, 4, n, 24).bfloat16() for n in (9, 7, 7))
+    exact = scaled_dot_product_attention(q.float(), k.float(), v.float())
+    torch.testing.assert_close(attend(q, k, v).float(), exact, rtol=0.02, atol=0.02)
 
 
 def test_positions_shuffled_in_are_the_same_positions_shuffled_out():

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, scaled_dot_product_attention, silu
+from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, silu
 
-from .text import Transformer
+from .text import Transformer, attend
 from .time import time_features
 
 
@@ -51,9 +51,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         q, k, v = self.qkv(x, context)
-        slow = x.device.type == "cpu" and q.itemsize == 2  # its half-precision kernel is several times slower
-        kind = torch.float32 if slow else q.dtype
-        return self.residual(x, scaled_dot_product_attention(q.to(kind), k.to(kind), v.to(kind)).to(q.dtype))
+        return self.residual(x, attend(q, k, v))
 
     def qkv(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """q (B, heads, N, d), and k, v (B, heads, N or L, d)."""
