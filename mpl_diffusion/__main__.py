@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("name", metavar="NAME", help="mnist, digit-classifier, ...: a recipe")
     train.add_argument("--steps", type=_count, help="how many (default: the recipe's, as for all that follow)")
     train.add_argument("--batch", type=_count, help="images per step, of all processes together")
+    train.add_argument("--begin", metavar="MODEL", help="with these weights: a name, or a file (default: new ones)")
     train.add_argument("--seed", type=int, help="of the first weights, the order of the data, the noise")
     train.add_argument("--device", choices=["cpu", "cuda", "mps"], help="(default: cuda where there is one, or cpu)")
     train.add_argument("--precision", choices=["float32", "bfloat16"], help="(default: what is faster on the device)")

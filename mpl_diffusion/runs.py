@@ -12,9 +12,11 @@ from pathlib import Path
 
 import torch
 
+from . import models
 from .distributed import largest, own
 from .files import compact, digest, save_tensors
 from .recipes import RECIPES, Recipe
+from .train import Trainer, Turns
 from .widgets import watch
 
 STOP = 2  # what a process wishes after a step: 1 a checkpoint, 2 that and an end
@@ -28,14 +30,17 @@ def train(
     threads: int | None = None,
     device: str | None = None,
     every: float = 30.0,
+    begin: str | Path | None = None,
     **options,
 ) -> int:
     """Follow a recipe to its end and write OUT/weights.safetensors; the exit status.
 
     A checkpoint lies beside it, written every so many seconds, at Ctrl-C and at the end. With `resume` the run goes on
-    from there if there is one, bit for bit. `options` are the recipe's: steps, batch, seed, precision, compile.
+    from there if there is one, bit for bit. With `begin`, a model's name or file, step 1 starts from its weights, and
+    the header tells their hash. `options` are the recipe's: steps, batch, seed, precision, compile.
     Under torchrun all processes share the work, and rank 0 writes and speaks.
-    ValueError: an unknown recipe, a folder that is in use, a checkpoint that is damaged or of another run.
+    ValueError: an unknown recipe, a folder that is in use, a checkpoint that is damaged or of another run, weights to
+    begin with that are another model's.
     """
     if name not in RECIPES:
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(map(repr, RECIPES))}")
@@ -49,7 +54,7 @@ def train(
         torch.set_num_threads(threads)
     recipe = RECIPES[name](device=_device(device), **options)
     trainer, data, steps = recipe.trainer, recipe.data, recipe.steps
-    facts = _facts(name, recipe)
+    facts = {**_facts(name, recipe), "begin": "new weights" if begin is None else _begin(trainer, begin, name)}
     if checkpoint.exists():
         trainer.load(checkpoint, facts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +113,18 @@ def _facts(name: str, recipe: Recipe) -> dict[str, str]:
     if "data_sha256" not in facts:
         facts["data_sha256"] = digest(dict(zip("xyz", data.arrays)), {})
     return {fact: str(value) for fact, value in facts.items()}
+
+
+def _begin(trainer: Trainer | Turns, begin: str | Path, name: str) -> str:
+    """Let a trainer begin with a model's weights; their SHA-256."""
+    weights, model = models.load(begin).state_dict(), trainer.model
+    if {k: v.shape for k, v in model.state_dict().items()} != {k: v.shape for k, v in weights.items()}:
+        raise ValueError(
+            f"begin = {str(begin)!r} holds another model: its parameters have other names or shapes than {name}'s"
+        )
+    for one in (model, trainer.ema):
+        one.load_state_dict(weights)
+    return digest(weights, {})
 
 
 @contextmanager

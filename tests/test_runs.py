@@ -1,7 +1,9 @@
 """`python -m mpl_diffusion train`: it ends with weights that load, and whatever stops it, it goes on exactly."""
 
+import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from torch import nn
 
 from mpl_diffusion import Trainer, Turns, hinge, load, models, recipes
 from mpl_diffusion.__main__ import main
-from mpl_diffusion.files import load_tensors, save_tensors
+from mpl_diffusion.files import digest, load_tensors, save_tensors
 from mpl_diffusion.runs import train
 
 
@@ -253,6 +255,32 @@ def test_a_recipes_own_facts_stand_in_checkpoint_and_weights_and_others_are_refu
     assert load_tensors("b/weights.safetensors")[1]["data_sha256"] == "told"
 
 
+def test_a_run_begins_with_the_weights_it_is_given_says_so_and_resumes(uninterrupted, tmp_path, monkeypatch):
+    first = uninterrupted / "weights.safetensors"
+    given, seen, turn = load(first).state_dict(), [], Trainer.turn
+
+    def noted(trainer, *args):
+        seen.append([copy.deepcopy(model.state_dict()) for model in (trainer.model, trainer.ema)])
+        return turn(trainer, *args)
+
+    monkeypatch.setattr(Trainer, "turn", noted)
+    assert main(["train", "tiny", "--out", "a", "--begin", str(first), "--seed", "1", "--steps", "5"]) == 0
+    for state in seen[0]:
+        assert all(torch.equal(tensor, given[name]) for name, tensor in state.items())
+    header = load_tensors("a/weights.safetensors")[1]
+    assert (header["begin"], header["steps"]) == (digest(given, {}), "5")
+    assert load_tensors(first)[1]["begin"] == "new weights"
+    shutil.copytree("a", "again")
+    assert train("tiny", out="again", begin=first, seed=1, steps=5, resume=True) == 0
+    same(Path("a"), Path("again"))
+
+
+def test_trainers_that_take_turns_begin_with_weights_too(a_pair):
+    assert train("pair", out="a", steps=2) == 0
+    assert train("pair", out="b", steps=1, begin="a/weights.safetensors") == 0
+    assert load_tensors("b/weights.safetensors")[1]["begin"] == digest(load("a/weights.safetensors").state_dict(), {})
+
+
 # ----------------------------------------------------------------------------------- what is refused
 
 
@@ -297,6 +325,23 @@ def test_a_checkpoint_of_another_run_is_refused(uninterrupted, capsys, line, dif
         name, line = "other", []
     error = failing(capsys, name, "--resume", "--out", str(uninterrupted), *line)
     assert "checkpoint.safetensors is of another run: it has " + difference in error and "start anew" in error
+
+
+def test_a_checkpoint_that_began_with_other_weights_is_refused(uninterrupted, capsys):
+    first, again = str(uninterrupted / "weights.safetensors"), ("tiny", "--steps", "2", "--resume", "--out")
+    assert train("tiny", out="a", begin=first, steps=2) == 0
+    assert " and not new weights. Go on with that" in failing(capsys, *again, "a")
+    assert "it has begin = " in failing(capsys, *again, "a", "--begin", "a/weights.safetensors")
+    assert train("tiny", out="b", steps=2) == 0
+    assert "it has begin = new weights and not " in failing(capsys, *again, "b", "--begin", first)
+
+
+def test_weights_of_another_model_or_of_none_are_no_beginning(uninterrupted, a_pair, capsys):
+    first = str(uninterrupted / "weights.safetensors")
+    error = failing(capsys, "pair", "--out", "a", "--begin", first)
+    assert f"begin = '{first}' holds another model: its parameters have other names or shapes than pair's" in error
+    assert "there is no file nowhere.safetensors" in failing(capsys, "tiny", "--begin", "nowhere.safetensors")
+    assert not Path("a").exists()
 
 
 def test_a_damaged_checkpoint_is_named_with_the_cure(capsys):
