@@ -78,6 +78,11 @@ def _checked(images: Tensor) -> Tensor:
     images = images.detach().cpu().float()
     if not torch.isfinite(images).all():
         raise ValueError("the images hold NaN or infinity")
+    low, high = images.aminmax()
+    if low >= 0:  # in [-1, 1] the dark ground of every scene is negative
+        raise ValueError(
+            f"the images run from {low:.2f} to {high:.2f}; expected [-1, 1]: from [0, 1], `2 * images - 1`"
+        )
     return images.clamp(-1, 1)
 
 

@@ -70,7 +70,7 @@ def fake(monkeypatch):
 
 def pictures(rows):
     """Scenes in which the fake reader sees these arrangements."""
-    images = torch.zeros(len(rows), 3, 64, 64)
+    images = -torch.ones(len(rows), 3, 64, 64)
     images[:, 0, 0, :5] = torch.tensor(rows, dtype=torch.float32) / 20
     return images
 
@@ -142,6 +142,10 @@ def test_what_overshoots_is_clamped(fake):
         (torch.zeros(0, 3, 64, 64), r"images have shape \(0, 3, 64, 64\)"),
         (torch.full((2, 3, 64, 64), torch.nan), r"the images hold NaN or infinity"),
         (torch.full((2, 3, 64, 64), torch.inf), r"the images hold NaN or infinity"),
+        (
+            torch.rand(2, 3, 64, 64),
+            r"the images run from 0.00 to 1.00; expected \[-1, 1\]: from \[0, 1\], `2 \* images - 1`",
+        ),
     ],
 )
 def test_images_that_are_no_scenes_are_named(measure, images, message, fake):
