@@ -1,10 +1,10 @@
 """What it saves to diffuse latents instead of pixels: the same U-Net on both, the same captions, in one run.
 
     python benchmarks/latent.py                 seconds for a picture, 3 minutes
-    python benchmarks/latent.py quality [10]    and both trained for so many minutes, 25 minutes in all
+    python benchmarks/latent.py quality [10]    and both trained, each for so many minutes at most; 25 in all
 
 Seconds: 64 captions, 16, and one alone, DDIM, 20 steps, the latents' decoder pass included; alternating rounds in one
-process, two threads, medians. Quality: each trains alone for the same wall time by its recipe, the encoding of the
+process, two threads, medians. Quality: each trains alone, as many steps as fit into the time, the encoding of the
 scenes included (the stage-one autoencoder is given); the reader then looks at 300 pictures of captions in unseen
 arrangements, DDIM, 50 steps, eta = 0, w = 1.
 """

@@ -255,7 +255,7 @@ def test_a_recipes_own_facts_stand_in_checkpoint_and_weights_and_others_are_refu
     assert load_tensors("b/weights.safetensors")[1]["data_sha256"] == "told"
 
 
-def test_a_run_begins_with_the_weights_it_is_given_says_so_and_resumes(uninterrupted, tmp_path, monkeypatch):
+def test_a_run_begins_with_the_weights_it_is_given_says_so_and_resumes(uninterrupted, monkeypatch):
     first = uninterrupted / "weights.safetensors"
     given, seen, turn = load(first).state_dict(), [], Trainer.turn
 
