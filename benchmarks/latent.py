@@ -20,7 +20,7 @@ from statistics import median
 import torch
 
 from mpl_diffusion import ddim, final, load, scenes
-from mpl_diffusion.recipes import painted, scenes_latent, scenes_pixel
+from mpl_diffusion.training.recipes import painted, scenes_latent, scenes_pixel
 
 ROUNDS, SIZES = 3, (64, 16, 1)
 

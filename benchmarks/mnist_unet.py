@@ -96,7 +96,7 @@ class Ours:
 
 
 def contenders() -> dict:
-    from mpl_diffusion.train import fast_precision
+    from mpl_diffusion.training.trainer import fast_precision
 
     both = {"diffusers": Peer, "ours, float32": Ours}
     return both | ({"ours, bfloat16": lambda: Ours("bfloat16")} if fast_precision("cpu") == "bfloat16" else {})
@@ -149,7 +149,7 @@ def quality(minutes: float) -> None:
 
 def fastest(minutes: float) -> Ours:
     """Ours in its fastest precision, with as many steps as fit: thirty of a trial run tell how many."""
-    from mpl_diffusion.train import fast_precision
+    from mpl_diffusion.training.trainer import fast_precision
 
     x, cond = torch.randn(128, 1, 28, 28), torch.randint(0, 11, (128, 1))
     trial = Ours(fast_precision("cpu"))

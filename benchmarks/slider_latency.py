@@ -20,7 +20,7 @@ CELLS = {
     "explore, 51 x 2 line plots": """
         from matplotlib import pyplot as plt
         import numpy as np
-        from mpl_diffusion.widgets import explore, particles
+        from mpl_diffusion.teaching.widgets import explore, particles
         rng = np.random.default_rng(0)
         def wave(t, kind):
             figure, ax = plt.subplots(figsize=(9.6, 4))

@@ -14,11 +14,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0"
 
 _HOME = {
-    "process": ["Process"],
-    "schedules": ["Schedule", "linear", "cosine", "sigmoid", "table", "from_alpha_bar"],
-    "ode": ["Tableau", "EULER", "MIDPOINT", "HEUN", "RK4", "ADAPTIVE", "adaptive", "integrate"],
-    "sde": ["SDE", "VP", "SubVP", "VE", "ScheduleVP"],
-    "denoiser": ["Denoiser"],
+    "forward.process": ["Process"],
+    "forward.schedules": ["Schedule", "linear", "cosine", "sigmoid", "table", "from_alpha_bar"],
+    "reverse.ode": ["Tableau", "EULER", "MIDPOINT", "HEUN", "RK4", "ADAPTIVE", "adaptive", "integrate"],
+    "forward.sde": ["SDE", "VP", "SubVP", "VE", "ScheduleVP"],
+    "reverse.denoiser": ["Denoiser"],
     "nets.mlp": ["MLP"],
     "nets.unet": ["UNet"],
     "nets.classifier": ["Classifier"],
@@ -41,18 +41,18 @@ _HOME = {
     "data.empirical": ["EmpiricalDenoiser"],
     "data.mnist": ["mnist"],
     "data.scenes": ["scenes", "fresh", "caption", "ids", "words", "arranged"],
-    "posterior": ["transition", "bridge", "exact_reverse", "best_gaussian", "kl"],
-    "samplers": ["Step", "final", "ddpm", "ddim"],
-    "solvers": ["euler_maruyama", "velocity", "probability_flow", "dpm_solver", "langevin"],
-    "rotation": ["heun", "invert", "slerp"],
-    "likelihood": ["log_likelihood", "bits_per_dim"],
-    "bound": ["bound_terms", "variational_bound", "discretised"],
+    "forward.posterior": ["transition", "bridge", "exact_reverse", "best_gaussian", "kl"],
+    "reverse.samplers": ["Step", "final", "ddpm", "ddim"],
+    "reverse.solvers": ["euler_maruyama", "velocity", "probability_flow", "dpm_solver", "langevin"],
+    "reverse.inversion": ["heun", "invert", "slerp"],
+    "reverse.likelihood": ["log_likelihood", "bits_per_dim"],
+    "reverse.elbo": ["bound_terms", "variational_bound", "discretised"],
     "models": ["load", "header"],
-    "guidance": ["classifier_free", "interval", "clamp", "dynamic_threshold", "edit_x0"],
-    "compress": ["Compression", "Perceptual", "kl_to_standard", "hinge", "adaptive_weight"],
-    "captions": ["adherence", "variety", "read_scenes", "scene_features"],
-    "train": ["Trainer", "Turns", "batches", "fast_precision"],
-    "metrics": [
+    "reverse.guidance": ["classifier_free", "interval", "clamp", "dynamic_threshold", "edit_x0"],
+    "training.losses": ["Compression", "Perceptual", "kl_to_standard", "hinge", "adaptive_weight"],
+    "evaluation.scenes": ["adherence", "variety", "read_scenes", "scene_features"],
+    "training.trainer": ["Trainer", "Turns", "batches", "fast_precision"],
+    "evaluation.metrics": [
         "sliced_wasserstein",
         "energy_distance",
         "two_sample_test",
@@ -66,13 +66,13 @@ _HOME = {
         "saturation",
         "mass_inside",
     ],
-    "digits": ["quality", "digit_features", "read_digits", "floor_at"],
-    "tables": ["measured"],
-    "widgets": ["explore", "player", "particles", "watch", "ask"],
-    "exercises": ["check"],
+    "evaluation.digits": ["quality", "digit_features", "read_digits", "floor_at"],
+    "evaluation.tables": ["measured"],
+    "teaching.widgets": ["explore", "player", "particles", "watch", "ask"],
+    "teaching.exercises": ["check"],
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
-_ROOMS = ("plots",)
+_ROOMS = {"plots": "teaching.plots"}
 
 __all__ = [*_ROOM_OF, *_ROOMS]
 
@@ -81,7 +81,7 @@ def __getattr__(name: str):
     if name in _ROOM_OF:
         return getattr(importlib.import_module(f".{_ROOM_OF[name]}", __name__), name)
     if name in _ROOMS:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_ROOMS[name]}", __name__)
     raise AttributeError(f"mpl_diffusion has no {name!r}; it has {', '.join(sorted(__all__))}")
 
 

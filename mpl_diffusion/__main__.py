@@ -51,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         return doctor()
     if args.command in ("train", "measure"):
         if args.command == "train":
-            from .runs import train as run
+            from .training.runs import train as run
         else:
-            from .tables import measure as run
+            from .evaluation.tables import measure as run
         given = {key: value for key, value in vars(args).items() if key != "command" and value is not None}
         try:
             return run(**given)

@@ -22,7 +22,7 @@ from mpl_diffusion import (
 )
 from mpl_diffusion.files import compact, load_tensors, save_tensors
 from mpl_diffusion.models import MODELS, WEIGHTS, header, latents_of
-from mpl_diffusion.recipes import RECIPES, painted
+from mpl_diffusion.training.recipes import RECIPES, painted
 
 SHIPPED = sorted(WEIGHTS.glob("*.safetensors"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..process import Process
+from ..forward.process import Process
 
 
 class EmpiricalDenoiser:

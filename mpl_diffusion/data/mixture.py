@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..process import Process
+from ..forward.process import Process
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from labserver import Lab, moves
 SETUP = """
 import numpy as np
 from types import SimpleNamespace as Item
-from mpl_diffusion.widgets import explore, particles, player, watch
+from mpl_diffusion.teaching.widgets import explore, particles, player, watch
 rng = np.random.default_rng(0)
 """
 EXPLORE = """

@@ -1,0 +1,1 @@
+"""How good is it? Distances and their floors, judges of digits and scenes, measured tables."""

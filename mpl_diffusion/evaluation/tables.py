@@ -1,0 +1,204 @@
+"""Quality against steps, measured once and kept in the box: what each way from noise to a digit costs, and gives.
+
+`python -m mpl_diffusion measure ddim` makes the table again, in the manner of J. Song et al. (2020, table 1). All rows
+start from the same x_T and ask for the same labels, so that their differences say more than their errors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..reverse.denoiser import Denoiser
+from .digits import Floor, floor_at, quality
+from ..files import digest, write_whole
+from ..reverse.guidance import clamp
+from ..models import WEIGHTS, load
+from ..reverse.inversion import heun
+from ..reverse.samplers import Step, ddim, ddpm
+from ..reverse.solvers import dpm_solver
+
+FORMAT = "mpl_diffusion table 1"
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 1000)
+SPACED = (5, 10, 20, 50)  # also in the other spacings, and without their last step
+BATCH = 200
+
+
+class Walk(NamedTuple):
+    """A way from x_T to x_0: "ddim" with its eta, "ddpm" with sigma^2 = beta, "dpm_solver" (2M), "heun"."""
+
+    sampler: str
+    steps: int
+    eta: float | None = None
+    spacing: str = "trailing"
+
+    def run(self, denoiser, process, x: Tensor, cond: Tensor, noise: torch.Generator) -> Iterator[Step]:
+        times = process.times(self.steps, self.spacing)
+        if self.sampler == "ddim":
+            return ddim(denoiser, process, x, times, self.eta, cond=cond, noise=noise)
+        if self.sampler == "ddpm":
+            return ddpm(denoiser, process, x, times, variance="beta", cond=cond, noise=noise)
+        return {"dpm_solver": dpm_solver, "heun": heun}[self.sampler](denoiser, process, x, times, cond=cond)
+
+
+class Row(NamedTuple):
+    """What came of one walk; `last` = False: of the same one, stopped before its last step."""
+
+    sampler: str
+    steps: int
+    eta: float | None
+    spacing: str
+    last: bool
+    evaluations: int
+    frechet: float
+    std: float  # of the distance, by a jackknife over ten parts
+    precision: float
+    recall: float
+    accuracy: float  # the share read as the label that was asked for
+    seconds: float  # for all n images, of the whole walk
+
+
+class Table(NamedTuple):
+    """The rows, and what they were measured with; `facts` are weights, seed, torch, machine."""
+
+    n: int
+    floor: Floor
+    rows: list[Row]
+    facts: dict[str, str]
+
+    def pick(self, *, spacing: str = "trailing", last: bool = True, **what) -> list[Row]:
+        """The rows that agree, the fewest evaluations first: `table.pick(sampler="ddim", eta=0)`."""
+        what = {"spacing": spacing, "last": last, **what}
+        if unknown := what.keys() - set(Row._fields):
+            raise ValueError(f"a row has no {', '.join(sorted(unknown))}; it has {', '.join(Row._fields)}")
+        rows = [row for row in self.rows if all(getattr(row, key) == value for key, value in what.items())]
+        return sorted(rows, key=lambda row: row.evaluations)
+
+    def distances(self, steps: Sequence[int] = STEPS, **what) -> tuple[list[float], list[float]]:
+        """The distance in floors, and its std, after each of `steps`, of the rows that agree; NaN: not measured."""
+        rows, unit = {row.steps: row for row in self.pick(**what)}, self.floor.even
+        found = [(rows[S].frechet / unit, rows[S].std / unit) if S in rows else (math.nan, math.nan) for S in steps]
+        return [distance for distance, _ in found], [std for _, std in found]
+
+
+def walks() -> list[Walk]:
+    """All of the table, the cheap ones first."""
+    etas = [Walk("ddim", S, eta) for S in STEPS for eta in (0.0, 0.2, 0.5, 1.0)]
+    others = [Walk("ddpm", S) for S in STEPS] + [Walk("heun", S) for S in (1, 3, 5, 10, 25)]
+    others += [Walk("dpm_solver", S) for S in (2, 5, 7, 10, 12, 15, 20, 50)]
+    spaced = [Walk("ddim", S, eta, way) for way in ("linspace", "leading") for eta in (0.0, 1.0) for S in SPACED]
+    return sorted([*etas, *others, *spaced], key=lambda walk: walk.steps)
+
+
+def measured(name: str | Path = "ddim") -> Table:
+    """The table from the box, or from a JSON file that `python -m mpl_diffusion measure` wrote.
+
+    ValueError: a file that is damaged, or was measured with other weights than those in the box.
+    """
+    path = Path(name) if str(name).endswith(".json") else WEIGHTS / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no table {path}; `python -m mpl_diffusion measure ddim` makes it")
+    try:
+        found = json.loads(path.read_text())
+        if found["format"] != FORMAT:
+            raise ValueError(f"{path} has format {found['format']!r}; this version reads {FORMAT!r}")
+        table = Table(found["n"], Floor(**found["floor"]), [Row(**row) for row in found["rows"]], found["facts"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(f"{path} is damaged, or no table of this project; make it again") from None
+    if table.facts.get("weights") != weights():
+        raise ValueError(f"{path} was measured with other weights than those in the box; measure it again")
+    return table
+
+
+def measure(
+    name: str,
+    *,
+    n: int = 400,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    compile: bool = False,
+    threads: int | None = None,
+) -> int:
+    """Measure what FILE does not hold yet of all `walks`, and write it row by row; the exit status.
+
+    ValueError: an unknown table, a file that is in use, or with `resume` one of other weights or another n.
+    """
+    if name != "ddim":
+        raise ValueError(f"no table is called {name!r}; there is 'ddim'")
+    path = Path(out or Path("runs", f"{name}.json"))
+    rows = []
+    if path.exists():
+        if not resume:
+            raise ValueError(f"{path} is there already: go on with --resume, or delete it, or name another --out")
+        before = measured(path)
+        if before.n != n:
+            raise ValueError(f"{path} holds rows of {before.n} images; go on with --n {before.n}, or start anew")
+        rows = before.rows
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch sees no 'cuda' here; leave out --device, and the CPU measures")
+    if threads:
+        torch.set_num_threads(threads)
+    where = f"CPU, {torch.get_num_threads()} thread(s)" if device == "cpu" else torch.cuda.get_device_name(device)
+    facts = {
+        "command": f"python -m mpl_diffusion measure {name} --n {n}",
+        "weights": weights(),
+        "torch": torch.__version__,
+        "machine": where + ", compiled" * compile,
+    }
+    table = {"format": FORMAT, "n": n, "floor": floor_at(n)._asdict(), "facts": facts}
+    denoiser = load("mnist").to(device)
+    if compile:
+        denoiser.net.compile()
+        rows_of(Walk("ddim", 1, 0.0), denoiser, n)  # compiles now, not in the first row's seconds
+    done = {Walk(*row[:4]) for row in rows}
+    for walk in (walk for walk in walks() if walk not in done):
+        rows += (found := rows_of(walk, denoiser, n))
+        write_whole(path, json.dumps({**table, "rows": [row._asdict() for row in rows]}, indent=0).encode())
+        print(f"{' '.join(map(str, walk))}: {found[0].frechet:.2f} after {found[0].seconds:.0f} s", flush=True)
+    print(f"{path}: {len(rows)} rows")
+    return 0
+
+
+def rows_of(walk: Walk, denoiser: Denoiser, n: int, seed: int = 0) -> list[Row]:
+    """What a walk gives: n digits, labels 0 ... 9 in turn, w = 1; and where that is of interest, without its end."""
+    process, device = denoiser.process, next(denoiser.parameters()).device
+    labels, careful = torch.arange(n) % 10, clamp(denoiser, process)
+    start, noise = (torch.Generator().manual_seed(2 * seed + k) for k in (0, 1))
+    ends, begin = [], time.perf_counter()
+    for some in labels.split(BATCH):
+        x, cond = process.prior(len(some), 1, 28, 28, generator=start).to(device), (some[:, None] + 1).to(device)
+        ends.append([step.x.cpu() for step in deque(walk.run(careful, process, x, cond, noise), maxlen=2)])
+    seconds = time.perf_counter() - begin
+    calls = 2 * walk.steps - 1 if walk.sampler == "heun" else walk.steps
+    short = walk.sampler == "ddim" and walk.eta in (0, 1) and walk.steps in SPACED
+    return [
+        Row(
+            *walk,
+            last,
+            calls - (not last),
+            *_told(torch.cat([end[-1 if last else 0] for end in ends]), labels),
+            seconds,
+        )
+        for last in ([True, False] if short else [True])
+    ]
+
+
+def weights() -> str:
+    """The SHA-256 of the digits' weights in the box."""
+    return digest(load("mnist").state_dict(), {})
+
+
+def _told(images: Tensor, labels: Tensor) -> list[float]:
+    found = quality(images, labels)
+    told = (found.frechet, found.frechet_std, found.precision, found.recall, found.accuracy)
+    return [round(value, 4) for value in told]

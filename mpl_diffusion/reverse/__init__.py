@@ -1,0 +1,1 @@
+"""Noise goes out: denoisers, the walks from noise to data, guidance, and what the walk says about likelihood."""

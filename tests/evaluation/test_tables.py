@@ -1,0 +1,178 @@
+"""The table of quality against steps: it belongs to the weights in the box, and can be made again row by row."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from mpl_diffusion import load, measured, models, tables
+from mpl_diffusion.__main__ import main
+from mpl_diffusion.evaluation.tables import SPACED, STEPS, Row, Walk, rows_of, walks, weights
+
+ETAS = (0.0, 0.2, 0.5, 1.0)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return measured("ddim")
+
+
+# ----------------------------------------------------------------------------------- the table in the box
+
+
+def test_it_was_measured_with_the_weights_in_the_box_and_says_how(table):
+    assert table.facts["weights"] == weights()
+    assert {"command", "torch", "machine"} <= table.facts.keys()
+    assert table.facts["command"] == f"python -m mpl_diffusion measure ddim --n {table.n}"
+
+
+def test_every_walk_is_there_once_with_its_number_of_evaluations(table):
+    whole = [row for row in table.rows if row.last]
+    assert sorted(map(str, (Walk(*row[:4]) for row in whole))) == sorted(map(str, walks()))
+    for row in table.rows:
+        assert row.evaluations == (2 * row.steps - 1 if row.sampler == "heun" else row.steps) - (not row.last)
+        assert row.frechet > 0 and 0 < row.std < row.frechet and row.seconds > 0
+        assert 0 <= min(row.precision, row.recall, row.accuracy) <= max(row.precision, row.recall, row.accuracy) <= 1
+
+
+def test_the_plan_has_all_steps_for_every_eta_and_both_variances():
+    plan = walks()
+    assert {(w.steps, w.eta) for w in plan if w.sampler == "ddim" and w.spacing == "trailing"} == {
+        (S, eta) for S in (1, 2, 5, 10, 20, 50, 100, 200, 1000) for eta in ETAS
+    }
+    assert {w.steps for w in plan if w.sampler == "ddpm"} == set(STEPS)  # sigma^2 = beta; eta = 1 has beta_tilde
+    assert {w.sampler for w in plan} == {"ddim", "ddpm", "dpm_solver", "heun"}
+    assert len(set(plan)) == len(plan)
+
+
+@pytest.mark.parametrize("walk", [Walk("ddim", 5, 0.0), Walk("ddim", 5, 1.0), Walk("dpm_solver", 5)], ids=str)
+def test_a_row_comes_out_again(table, walk):
+    """5 steps, a few seconds. Other processors round otherwise, and a few digits then grow into others."""
+    (row, *_) = rows_of(walk, load("mnist"), table.n)
+    (stored,) = (r for r in table.rows if r.last and Walk(*r[:4]) == walk)
+    assert row.frechet == pytest.approx(stored.frechet, rel=0.05)
+    for share in ("precision", "recall", "accuracy"):
+        assert getattr(row, share) == pytest.approx(getattr(stored, share), abs=0.02)
+
+
+def test_pick_finds_rows_by_what_they_are(table):
+    rows = table.pick(sampler="ddim", eta=0.0)
+    assert [row.steps for row in rows] == list(STEPS) and {row.spacing for row in rows} == {"trailing"}
+    assert [row.steps for row in table.pick(sampler="ddim", eta=1.0, spacing="leading", last=False)] == list(SPACED)
+    (one,) = table.pick(sampler="heun", steps=5)
+    assert one.evaluations == 9
+    with pytest.raises(ValueError, match="a row has no color; it has sampler, steps"):
+        table.pick(color="red")
+
+
+def test_distances_are_in_floors_and_nan_where_nothing_was_measured(table):
+    distances, stds = table.distances([5, 3, 50], sampler="ddim", eta=0.0)
+    five, fifty = (row for row in table.pick(sampler="ddim", eta=0.0) if row.steps in (5, 50))
+    assert distances[::2] == [five.frechet / table.floor.even, fifty.frechet / table.floor.even]
+    assert stds[::2] == [five.std / table.floor.even, fifty.std / table.floor.even]
+    assert math.isnan(distances[1]) and math.isnan(stds[1])
+    assert table.distances(sampler="ddpm")[0][-1] == table.pick(sampler="ddpm")[-1].frechet / table.floor.even
+
+
+# ----------------------------------------------------------------------------------- making it
+
+
+@pytest.fixture
+def two_walks(monkeypatch):
+    plan = [Walk("ddim", 1, 0.0), Walk("ddim", 5, 1.0, "leading"), Walk("heun", 1)]
+    monkeypatch.setattr(tables, "walks", lambda: plan)
+    return plan
+
+
+def test_the_command_writes_a_table_and_goes_on_where_it_stopped(two_walks, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "new" / "ddim.json"
+    command = ["measure", "ddim", "--n", "100", "--out", str(file)]
+    run, done = rows_of, []
+
+    def interrupted(walk, denoiser, n):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(walk)
+        return run(walk, denoiser, n)
+
+    monkeypatch.setattr(tables, "rows_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main(command)
+    first = measured(file)
+    assert [Walk(*row[:4]) for row in first.rows] == [two_walks[0], two_walks[1], two_walks[1]]
+    assert [(row.last, row.evaluations) for row in first.rows[1:]] == [(True, 5), (False, 4)]
+    assert main(command) == 1 and f"{file} is there already: go on with --resume" in capsys.readouterr().err
+    assert main([*command, "--resume", "--n", "200"]) == 1
+    assert "holds rows of 100 images; go on with --n 100" in capsys.readouterr().err
+    done.clear()
+    assert main([*command, "--resume"]) == 0
+    assert done == [two_walks[2]] and measured(file).rows[:3] == first.rows and len(measured(file).rows) == 4
+    assert [path.name for path in file.parent.iterdir()] == ["ddim.json"]
+
+
+def test_the_same_noise_starts_every_row_and_the_last_step_matters():
+    denoiser = load("mnist")
+    whole, short = rows_of(Walk("ddim", 5, 0.0), denoiser, 100)
+    again, _ = rows_of(Walk("ddim", 5, 0.0), denoiser, 100)
+    assert whole[:-1] == again[:-1]  # all but the seconds
+    assert short.frechet > 1.3 * whole.frechet and short.evaluations == 4 and not short.last
+    other, _ = rows_of(Walk("ddim", 5, 0.0), denoiser, 100, seed=1)
+    assert other.frechet != whole.frechet
+
+
+def test_a_walk_is_the_sampler_that_it_names(monkeypatch):
+    seen = {}
+    for name in ("ddim", "ddpm", "dpm_solver", "heun"):
+        monkeypatch.setattr(tables, name, lambda *args, name=name, **options: seen.update({name: (args, options)}))
+    denoiser = load("mnist")
+    for walk in (Walk("ddim", 5, 0.2, "linspace"), Walk("ddpm", 5), Walk("dpm_solver", 5), Walk("heun", 5)):
+        walk.run(denoiser, denoiser.process, "x", "cond", "noise")
+    assert seen["ddim"][1] == {"cond": "cond", "noise": "noise"} and seen["ddim"][0][4] == 0.2
+    assert torch.equal(seen["ddim"][0][3], denoiser.process.times(5, "linspace"))
+    assert seen["ddpm"][1] == {"variance": "beta", "cond": "cond", "noise": "noise"}
+    assert seen["heun"][1] == seen["dpm_solver"][1] == {"cond": "cond"}
+
+
+# ----------------------------------------------------------------------------------- what may be wrong with one
+
+
+def test_an_unknown_table_is_named(capsys):
+    with pytest.raises(FileNotFoundError, match=r"there is no table .*ddpm\.json; `python -m mpl_diffusion measure"):
+        measured("ddpm")
+    assert main(["measure", "ddpm"]) == 1 and "no table is called 'ddpm'; there is 'ddim'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda d: d["facts"].pop("weights"), "was measured with other weights than those in the box"),
+        (lambda d: d["facts"].update(weights="other"), "was measured with other weights than those in the box"),
+        (lambda d: d.update(format="mpl_diffusion table 0"), "has format 'mpl_diffusion table 0'; this version reads"),
+        (lambda d: d["rows"][0].pop("frechet"), "is damaged, or no table of this project"),
+        (lambda d: d.pop("rows"), "is damaged, or no table of this project"),
+    ],
+)
+def test_a_table_of_other_weights_or_versions_is_refused(change, message, tmp_path):
+    found = json.loads((models.WEIGHTS / "ddim.json").read_text())
+    change(found)
+    (tmp_path / "t.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=message):
+        measured(tmp_path / "t.json")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_named(tmp_path, capsys):
+    assert main(["measure", "ddim", "--device", "cuda", "--out", str(tmp_path / "t.json")]) == 1
+    assert "torch sees no 'cuda' here; leave out --device" in capsys.readouterr().err
+
+
+def test_half_a_file_is_damaged(tmp_path):
+    (tmp_path / "t.json").write_bytes((models.WEIGHTS / "ddim.json").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        measured(tmp_path / "t.json")
+
+
+def test_rows_are_plain_values():
+    assert all(isinstance(value, (str, int, float, bool, type(None))) for row in measured("ddim").rows for value in row)
+    assert Row._fields[:4] == Walk._fields
