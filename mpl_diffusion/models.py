@@ -10,13 +10,13 @@ from pathlib import Path
 from torch import nn
 
 from .data.scenes import LENGTH, VOCABULARY
-from .reverse.denoiser import Denoiser
 from .files import digest, load_tensors
+from .forward.schedules import cosine
 from .nets.autoencoder import Autoencoder
 from .nets.classifier import Classifier
 from .nets.reader import SceneReader
 from .nets.unet import UNet
-from .forward.schedules import cosine
+from .reverse.denoiser import Denoiser
 
 WEIGHTS = Path(__file__).parent / "weights"
 P_UNCOND = 0.15  # of the labels and captions are dropped in training: what guidance needs

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..forward.posterior import transition
 from ..forward.process import Process
 
 
@@ -120,3 +121,50 @@ def mixture_1d(weight, mean, std) -> GaussianMixture:
     """A mixture on the line, from three lists of K numbers; float64."""
     weight, mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (weight, mean, std))
     return GaussianMixture(weight, mean[:, None], (std**2)[:, None, None])
+
+
+def exact_reverse(data: GaussianMixture, process: Process, x_t: Tensor, t, s) -> GaussianMixture:
+    """q(x_s | x_t) of one point x_t, (D,), exactly: again a mixture, each component by Bayes' rule (a Kalman step).
+
+    With component N(m, C) of p_s and x_t = ratio x_s + sqrt(beta) z:
+
+        N( m + gain (x_t - ratio m),  C - ratio gain C ),      gain = ratio C (ratio^2 C + beta I)^-1
+
+    weighted by p(component | x_t). float64.
+    """
+    D = data.mean.shape[1]
+    if x_t.shape != (D,):
+        raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected one point, ({D},)")
+    ratio, beta = transition(process, t, s)
+    x_t, at_s, at_t = x_t.double(), data.at(process, s), data.at(process, t)
+    mean, cov = at_s.mean.double(), at_s.cov.double().expand(len(data.weight), D, D)
+    spread = ratio**2 * cov + beta * torch.eye(D, dtype=torch.float64)
+    gain = torch.linalg.solve(spread, ratio * cov).mT  # both are symmetric
+    mean = mean + (gain @ (x_t - ratio * mean)[..., None]).squeeze(-1)
+    cov = beta * torch.linalg.solve(spread, cov)  # C - ratio gain C, without the difference
+    return GaussianMixture(at_t.responsibility(x_t[None])[0], mean, (cov + cov.mT) / 2, data.label)
+
+
+def best_gaussian(p: GaussianMixture) -> GaussianMixture:
+    """The Gaussian closest to p, the minimum of KL(p || N): it has p's mean and covariance. A mixture of one."""
+    mean, cov = p.moments()
+    return GaussianMixture(torch.ones_like(p.weight[:1]), mean[None], cov)
+
+
+def kl(p: GaussianMixture, q: GaussianMixture) -> float:
+    """KL(p || q) = E_p[log p - log q] in nats, for D = 1 or 2.
+
+    The trapezoidal rule over 9 standard deviations around each component of p, with 2,001 nodes in 1-D and 201^2 in
+    2-D: exact to about 1e-12 unless a component is a hundred times narrower than one it lies in.
+    """
+    D = p.mean.shape[1]
+    if D not in (1, 2) or q.mean.shape[1] != D:
+        raise ValueError(f"p lives in {D} and q in {q.mean.shape[1]} dimensions; expected both in 1, or both in 2")
+    u = torch.linspace(-9, 9, 2001 if D == 1 else 201, dtype=torch.float64)
+    nodes = torch.cartesian_prod(*[u] * D).reshape(-1, D)
+    share = (-0.5 * (nodes**2).sum(1)).exp() * (float(u[1] - u[0]) / math.sqrt(2 * math.pi)) ** D
+    total = 0.0
+    for weight, mean, cov in zip(p.weight, p.mean, p.cov.expand(len(p.weight), D, D)):
+        x = mean.double() + nodes @ torch.linalg.cholesky(cov.double()).T
+        total += float(weight * (share @ (p.log_prob(x) - q.log_prob(x))))
+    return total

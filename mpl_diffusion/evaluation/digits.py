@@ -19,8 +19,8 @@ from torch import Tensor
 from .. import models
 from ..data.mnist import mnist
 from ..files import digest, load_tensors, save_tensors
-from .metrics import frechet, jackknife, precision_recall
 from ..nets.classifier import Classifier
+from .metrics import frechet, jackknife, precision_recall
 
 REFERENCE = "mnist-test-features.safetensors"
 SIZES = (100, 200, 500, 1000, 2000, 5000, 10_000)  # so many training digits, for the floors

@@ -17,14 +17,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..reverse.denoiser import Denoiser
-from .digits import Floor, floor_at, quality
 from ..files import digest, write_whole
-from ..reverse.guidance import clamp
 from ..models import WEIGHTS, load
-from ..reverse.inversion import heun
-from ..reverse.samplers import Step, ddim, ddpm
-from ..reverse.solvers import dpm_solver
+from ..reverse.ancestral import ddim, ddpm
+from ..reverse.denoiser import Denoiser
+from ..reverse.guidance import clamp
+from ..reverse.heun import heun
+from ..reverse.multistep import dpm_solver
+from ..reverse.walk import Step
+from .digits import Floor, floor_at, quality
 
 FORMAT = "mpl_diffusion table 1"
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 1000)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..forward.posterior import bridge, transition
 from ..forward.process import Process
-from .samplers import Denoise, ask, asked_at, noise_source, visited, x0_from_told
+from .walk import Denoise, ask, asked_at, noise_source, visited, x0_from_told
 
 Decoder = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_0, mean, std) -> log p(x_0), nats, (B,)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .ode import ADAPTIVE, Solver, integrate
-from .samplers import ask
 from ..forward.sde import SDE, solver_times
+from .ode import ADAPTIVE, Solver, integrate
+from .walk import ask
 
 
 def log_likelihood(

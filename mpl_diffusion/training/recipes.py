@@ -19,19 +19,20 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from .. import models
-from ..evaluation.scenes import adherence, read_scenes, scene_features
-from .losses import Compression, Perceptual
 from ..data.mnist import mnist as real_digits
 from ..data.scenes import ANY, fresh, scenes
-from ..reverse.denoiser import Denoiser
 from ..evaluation.digits import quality, write_reference
-from ..files import digest
-from ..reverse.guidance import clamp
 from ..evaluation.metrics import frechet, psnr, sharpness
+from ..evaluation.scenes import adherence, read_scenes, scene_features
+from ..files import digest
 from ..nets.autoencoder import Autoencoder, PatchDiscriminator
 from ..nets.classifier import Classifier
 from ..nets.reader import SceneReader
-from ..reverse.samplers import ddim, final
+from ..reverse.ancestral import ddim
+from ..reverse.denoiser import Denoiser
+from ..reverse.guidance import clamp
+from ..reverse.walk import final
+from .losses import Compression, Perceptual
 from .trainer import Trainer, Turns, batches, fast_precision
 
 Device = str | torch.device

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from .. import models
-from .distributed import largest, own
 from ..files import compact, digest, save_tensors
+from ..teaching.widgets import watch
+from .distributed import largest, own
 from .recipes import RECIPES, Recipe
 from .trainer import Trainer, Turns
-from ..teaching.widgets import watch
 
 STOP = 2  # what a process wishes after a step: 1 a checkpoint, 2 that and an end
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from . import distributed
 from ..files import load_tensors, save_tensors
+from . import distributed
 
 PRECISIONS = ("float32", "bfloat16")
 WINDOW = 100  # a run has diverged when most of so many losses are far too high

@@ -26,12 +26,12 @@ from mpl_diffusion import (
     table,
     time_features,
 )
+from mpl_diffusion.forward.posterior import bridge
+from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
+from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.teaching.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.teaching.exercises.engine import Attempt
 from mpl_diffusion.teaching.exercises.latent_diffusion import Parts
-from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
-from mpl_diffusion.nets.unet import ResBlock
-from mpl_diffusion.forward.posterior import bridge
 
 MISTAKES = [
     pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.sentence[:50]}")

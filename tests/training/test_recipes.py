@@ -23,9 +23,9 @@ from mpl_diffusion import (
     scenes,
     sharpness,
 )
-from mpl_diffusion.evaluation.scenes import Adherence
 from mpl_diffusion.data.mnist import VARIABLE, Digits
 from mpl_diffusion.data.scenes import ANY
+from mpl_diffusion.evaluation.scenes import Adherence
 from mpl_diffusion.models import MODELS, latents_of
 from mpl_diffusion.training.recipes import RECIPES, accuracy, encoded, standardise, to_half, wiggle
 
