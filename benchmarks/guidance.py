@@ -25,14 +25,14 @@ from mpl_diffusion import (
     attention_maps,
     clamp,
     classifier_free,
+    classify_digits,
     ddim,
+    diversity,
     final,
     load,
     mass_inside,
-    read_digits,
     saturation,
     scenes,
-    variety,
 )
 
 SCALES = (0, 1, 1.5, 2, 3, 4, 5, 8, 12)
@@ -60,7 +60,7 @@ def trade(n: int) -> None:
         images = paint(w, unseen.cond)
         score, other = adherence(images, unseen.captions), adherence(paint(w, held_out.cond), held_out.captions)
         parts = f"({score.digit:.1%}, {score.colour:.1%}, {score.place:.1%})"
-        various = variety(paint(w, again, seed=1), asked)
+        various = diversity(paint(w, again, seed=1), asked)
         print(f"{w:5g}  {score.all:.1%} {parts}  {other.all:.1%}  {saturation(images):.4f}  {various:.3f}", flush=True)
 
 
@@ -72,7 +72,7 @@ def digits(n: int) -> None:
         for some in label.split(500):
             x_T = process.prior(len(some), 1, 28, 28, generator=rng)
             parts.append(final(ddim(guide, process, x_T, STEPS, cond=some[:, None] + 1)))
-        right = float((read_digits(torch.cat(parts)) == label).double().mean())
+        right = float((classify_digits(torch.cat(parts)) == label).double().mean())
         print(f"digits, w = {w}: {right:.2%} read as what was asked for", flush=True)
 
 

@@ -20,7 +20,7 @@ from statistics import median
 import torch
 
 from mpl_diffusion import ddim, final, load, scenes
-from mpl_diffusion.training.recipes import painted, scenes_latent, scenes_pixel
+from mpl_diffusion.training.recipes import caption_adherence, scenes_latent, scenes_pixel
 
 ROUNDS, SIZES = 3, (64, 16, 1)
 
@@ -68,7 +68,7 @@ def quality(minutes: float) -> None:
             if time.perf_counter() - begin > seconds:
                 break
         images, wall = progress.step * data.size, time.perf_counter() - begin
-        found = painted(trainer.ema, n=300)
+        found = caption_adherence(trainer.ema, n=300)
         parts = ", ".join(f"{part} {value:.4g}" for part, value in found.items())
         print(f"{name}: {images:,} images in {wall:.0f} s, {progress.step} of {steps} steps: {parts}", flush=True)
 

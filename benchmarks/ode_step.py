@@ -25,7 +25,7 @@ from mpl_diffusion import (
     RK4,
     VP,
     GaussianMixture,
-    adaptive,
+    adaptive_solver,
     ddim,
     dpm_solver,
     euler_maruyama,
@@ -45,7 +45,7 @@ WALKS = {  # name: (process, walk)
     "ODE, Euler": (SDE, lambda d, x: probability_flow(d, SDE, x, STEPS, EULER)),
     "ODE, Heun": (SDE, lambda d, x: probability_flow(d, SDE, x, STEPS, HEUN)),
     "ODE, RK4": (SDE, lambda d, x: probability_flow(d, SDE, x, STEPS, RK4)),
-    "ODE, adaptive(1e-3)": (SDE, lambda d, x: probability_flow(d, SDE, x, 1, adaptive(1e-3))),
+    "ODE, adaptive(1e-3)": (SDE, lambda d, x: probability_flow(d, SDE, x, 1, adaptive_solver(1e-3))),
     "DDIM": (SCHEDULE, lambda d, x: ddim(d, SCHEDULE, x, STEPS)),
     "DPM-Solver++ 2M": (SCHEDULE, lambda d, x: dpm_solver(d, SCHEDULE, x, STEPS)),
 }

@@ -56,7 +56,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, header
 
 
-def compact(tensor: Tensor) -> Tensor:
+def half_if_exact(tensor: Tensor) -> Tensor:
     """Floats in half precision where that loses nothing, everything else as it is."""
     if not tensor.is_floating_point():
         return tensor

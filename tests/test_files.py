@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mpl_diffusion import files
-from mpl_diffusion.files import compact, digest, load_tensors, save_tensors
+from mpl_diffusion.files import digest, half_if_exact, load_tensors, save_tensors
 
 TENSORS = {
     "weights": torch.arange(6.0).reshape(2, 3),
@@ -128,25 +128,25 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_rubbish(tmp_path
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_floats_that_half_precision_holds_become_half_and_no_others(dtype):
     exact = torch.tensor([0.0, -0.5, 1 / 1024, 65504.0, -torch.inf, 2.0**-24], dtype=dtype)
-    assert compact(exact).dtype == torch.half and torch.equal(compact(exact).to(dtype), exact)
+    assert half_if_exact(exact).dtype == torch.half and torch.equal(half_if_exact(exact).to(dtype), exact)
     rounded = torch.randn(100, dtype=dtype).half().to(dtype)
-    assert compact(rounded).dtype == torch.half and torch.equal(compact(rounded).to(dtype), rounded)
+    assert half_if_exact(rounded).dtype == torch.half and torch.equal(half_if_exact(rounded).to(dtype), rounded)
     for lost in (0.1, 65520.0, 1e-9, torch.nan, 2049.0):
         kept = torch.tensor([0.5, lost], dtype=dtype)
-        assert compact(kept) is kept
-    assert compact(torch.zeros(0, 3, dtype=dtype)).shape == (0, 3)
+        assert half_if_exact(kept) is kept
+    assert half_if_exact(torch.zeros(0, 3, dtype=dtype)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", ["steps", "mask", "bytes"])
 def test_what_is_no_float_stays_as_it_is(name):
-    assert compact(TENSORS[name]) is TENSORS[name]
+    assert half_if_exact(TENSORS[name]) is TENSORS[name]
 
 
 def test_a_compact_file_is_half_as_large_and_gives_the_same_weights(tmp_path):
     net = torch.nn.Linear(64, 64).requires_grad_(False)
     for p in net.parameters():
         p.copy_(p.half())
-    for name, change in (("full", lambda x: x), ("compact", compact)):
+    for name, change in (("full", lambda x: x), ("compact", half_if_exact)):
         save_tensors(tmp_path / name, {k: change(v) for k, v in net.state_dict().items()}, {})
     assert os.path.getsize(tmp_path / "compact") < 0.55 * os.path.getsize(tmp_path / "full")
     again = torch.nn.Linear(64, 64)

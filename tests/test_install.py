@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mpl_diffusion import adherence, read_digits
+from mpl_diffusion import adherence, classify_digits
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -96,7 +96,7 @@ def test_the_readmes_examples_run(tmp_path, monkeypatch):
         exec(compile(example, "README.md", "exec"), names)
     assert (tmp_path / "roll.png").stat().st_size > 10_000 and (tmp_path / "sevens.png").stat().st_size > 3_000
     assert roll["x"].shape == (2000, 2) and roll["x"].abs().max() < 4, "a point strayed"
-    assert (read_digits(digits["x"]) == 7).sum() >= 13, "the sevens are none"
+    assert (classify_digits(digits["x"]) == 7).sum() >= 13, "the sevens are none"
     painted = pictures["autoencoder"].decode(pictures["autoencoder"].unscale(pictures["z"]))
     assert adherence(painted, ["a red seven left of a blue three"] * 8).all >= 0.75, "it paints something else"
     assert (tmp_path / "scenes.png").stat().st_size > 10_000

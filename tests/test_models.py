@@ -20,9 +20,9 @@ from mpl_diffusion import (
     models,
     scenes,
 )
-from mpl_diffusion.files import compact, load_tensors, save_tensors
-from mpl_diffusion.models import MODELS, WEIGHTS, header, latents_of
-from mpl_diffusion.training.recipes import RECIPES, painted
+from mpl_diffusion.files import half_if_exact, load_tensors, save_tensors
+from mpl_diffusion.models import MODELS, WEIGHTS, latents_of, model_header
+from mpl_diffusion.training.recipes import RECIPES, caption_adherence
 
 SHIPPED = sorted(WEIGHTS.glob("*.safetensors"))
 
@@ -49,15 +49,15 @@ def test_a_loaded_model_is_ready_to_be_called_and_cannot_be_trained_by_accident(
 
 def test_both_decoders_in_the_box_read_the_same_latents_and_the_critic_made_one_of_them_sharper():
     plain, critical = (load(f"scenes-autoencoder{which}") for which in ("-no-gan", ""))
-    assert latents_of(plain) == latents_of(critical) == header("scenes-autoencoder")["latents"]
-    told, asked = (header(f"scenes-autoencoder{which}")["quality"] for which in ("-no-gan", ""))
+    assert latents_of(plain) == latents_of(critical) == model_header("scenes-autoencoder")["latents"]
+    told, asked = (model_header(f"scenes-autoencoder{which}")["quality"] for which in ("-no-gan", ""))
     assert abs(1 - asked["sharpness"]) < 0.7 * abs(1 - told["sharpness"])
     assert min(told["psnr"], asked["psnr"]) > 30
     assert min(q["read_after"] / q["read_before"] for q in (told, asked)) > 0.97
 
 
 def test_trained_for_as_long_an_autoencoder_of_fewer_numbers_loses_more():
-    told = [header(f"scenes-autoencoder-f{f}") for f in (2, 4, 16)]
+    told = [model_header(f"scenes-autoencoder-f{f}") for f in (2, 4, 16)]
     assert {q["steps"] for q in told} == {"800"}
     for part in ("psnr", "sharpness", "read_after"):
         best, good, poor = (q["quality"][part] for q in told)
@@ -76,7 +76,7 @@ def test_captions_become_scenes_in_which_the_colours_stand_where_they_were_asked
 
 
 def test_the_painter_gets_four_in_five_unseen_captions_right_without_guidance_and_fewer_of_them_say_the_same():
-    told, found = header("scenes-latent")["quality"], painted(load("scenes-latent"), n=100)
+    told, found = model_header("scenes-latent")["quality"], caption_adherence(load("scenes-latent"), n=100)
     assert told["all"] >= 0.8 and told["held_out_all"] > 0.7
     assert abs(found["all"] - told["all"]) < 0.12  # three standard errors
 
@@ -172,7 +172,7 @@ def rounded(model):
 
 
 def put(box, name, model, **facts):
-    tensors = {key: compact(tensor) for key, tensor in model.state_dict().items()}
+    tensors = {key: half_if_exact(tensor) for key, tensor in model.state_dict().items()}
     save_tensors(box / f"{name}.safetensors", tensors, {"model": name, **facts})
 
 
@@ -226,10 +226,10 @@ def test_weights_that_lie_in_half_precision_are_loaded_in_full_and_the_same(box)
 
 
 def test_the_header_of_a_model_is_read_without_its_weights_and_its_quality_as_numbers():
-    told = header("mnist")
+    told = model_header("mnist")
     assert told["recipe"] == "mnist" and told["quality"]["accuracy"] > 0.9
-    assert header(WEIGHTS / "mnist.safetensors") == told
+    assert model_header(WEIGHTS / "mnist.safetensors") == told
     with pytest.raises(ValueError, match="no model is called 'mnst'"):
-        header("mnst")
+        model_header("mnst")
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        header("nowhere.safetensors")
+        model_header("nowhere.safetensors")

@@ -145,13 +145,13 @@ def exact_reverse(data: GaussianMixture, process: Process, x_t: Tensor, t, s) ->
     return GaussianMixture(at_t.responsibility(x_t[None])[0], mean, (cov + cov.mT) / 2, data.label)
 
 
-def best_gaussian(p: GaussianMixture) -> GaussianMixture:
+def moment_matched_gaussian(p: GaussianMixture) -> GaussianMixture:
     """The Gaussian closest to p, the minimum of KL(p || N): it has p's mean and covariance. A mixture of one."""
     mean, cov = p.moments()
     return GaussianMixture(torch.ones_like(p.weight[:1]), mean[None], cov)
 
 
-def kl(p: GaussianMixture, q: GaussianMixture) -> float:
+def kl_divergence(p: GaussianMixture, q: GaussianMixture) -> float:
     """KL(p || q) = E_p[log p - log q] in nats, for D = 1 or 2.
 
     The trapezoidal rule over 9 standard deviations around each component of p, with 2,001 nodes in 1-D and 201^2 in

@@ -86,15 +86,17 @@ def scenes(
     for kind, rows in zip(choices, (~pair, pair)):
         order = torch.randperm(len(kind), generator=rng).repeat(-(-n // len(kind)))
         arrangement[rows] = kind[order[: int(rows.sum())]]
-    spoken = [caption(row, style) for row, style in zip(arrangement.tolist(), torch.rand(n, generator=rng).tolist())]
+    spoken = [
+        write_caption(row, style) for row, style in zip(arrangement.tolist(), torch.rand(n, generator=rng).tolist())
+    ]
     if captions == "unseen":  # "a green five" is no news wherever it is
-        spoken = [say if row[0] > 4 else caption(row, 0.0) for say, row in zip(spoken, arrangement.tolist())]
+        spoken = [say if row[0] > 4 else write_caption(row, 0.0) for say, row in zip(spoken, arrangement.tolist())]
     ink, boxes, name = _ink(arrangement, rng, train, folder)
-    return Scenes(_painted(ink, arrangement, rng), ids(spoken), spoken, arrangement, boxes, name)
+    return Scenes(_painted(ink, arrangement, rng), tokenize(spoken), spoken, arrangement, boxes, name)
 
 
-class fresh:
-    """Endless minibatches of new scenes: `fresh("images", "cond", size=64)[k]` is the batch of step k.
+class scene_batches:
+    """Endless minibatches of new scenes: `scene_batches("images", "cond", size=64)[k]` is the batch of step k.
 
     A pure function of the seed and k, as `batches` is; nothing is stored.
     """
@@ -111,7 +113,7 @@ class fresh:
         return tuple(getattr(drawn, field) for field in self.fields)
 
 
-def caption(arrangement: Sequence[int], style: float = 0.0) -> str:
+def write_caption(arrangement: Sequence[int], style: float = 0.0) -> str:
     """The words for (place, digit, colour, digit, colour). A style in [0, 1) picks one of the two ways to say it.
 
     A pair is told from its first thing or (style >= 0.5) from its second; a single thing with or without its place.
@@ -124,17 +126,17 @@ def caption(arrangement: Sequence[int], style: float = 0.0) -> str:
     return f"{second} {relation} {first}" if style >= 0.5 else f"{first} {relation} {second}"
 
 
-def ids(captions: Sequence[str]) -> Tensor:
+def tokenize(captions: Sequence[str]) -> Tensor:
     """Captions -> the ids of their words (N, 8), padded with 0; ValueError: an unknown word, no word, or too many."""
     return torch.tensor([_row(text) for text in _several(captions)], dtype=torch.long)
 
 
-def words(cond: Tensor) -> list[str]:
+def detokenize(cond: Tensor) -> list[str]:
     """Ids (N, L) -> captions."""
     return [" ".join(VOCABULARY[i] for i in row if i) for row in cond.tolist()]
 
 
-def arranged(captions: Sequence[str]) -> Tensor:
+def parse_captions(captions: Sequence[str]) -> Tensor:
     """What captions ask for: (N, 5) place, digit, colour, digit, colour; ANY where they leave it open.
 
     ValueError: words that the grammar does not put together so.

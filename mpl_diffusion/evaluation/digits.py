@@ -111,7 +111,7 @@ def digit_features(images: Tensor) -> Tensor:
         return torch.cat([_classifier().features(x.float().clamp(-1, 1)) for x in images.split(500)])
 
 
-def read_digits(images: Tensor) -> Tensor:
+def classify_digits(images: Tensor) -> Tensor:
     """The digits 0 ... 9 (n,) that the classifier sees in images (n, 1, 28, 28) in [-1, 1]."""
     return _classifier().head(digit_features(images)).argmax(1)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import models
-from ..data.scenes import ANY, arranged
+from ..data.scenes import ANY, parse_captions
 
 
 class Adherence(NamedTuple):
@@ -34,7 +34,7 @@ def adherence(images: Tensor, captions: Sequence[str] | Tensor) -> Adherence:
 
     What a caption leaves open, the place of "a green five", may be anything that is not two things.
     """
-    asked = captions if isinstance(captions, Tensor) else arranged(captions)
+    asked = captions if isinstance(captions, Tensor) else parse_captions(captions)
     if len(asked) != len(images):
         raise ValueError(f"{len(images)} images and {len(asked)} captions; expected one caption each")
     seen = read_scenes(images)
@@ -45,7 +45,7 @@ def adherence(images: Tensor, captions: Sequence[str] | Tensor) -> Adherence:
     return Adherence(*(float(share.double().mean()) for share in (digit, colour, place, right)), right)
 
 
-def variety(images: Tensor, captions: Sequence[str]) -> float:
+def diversity(images: Tensor, captions: Sequence[str]) -> float:
     """How different pictures (n, 3, 64, 64) of the same caption are: the mean distance of any two, in features.
 
     Features are the reader's (see `scene_features`); the mean is over captions, each with at least two pictures.

@@ -22,7 +22,7 @@ from ..models import WEIGHTS, load
 from ..reverse.ancestral import ddim, ddpm
 from ..reverse.denoiser import Denoiser
 from ..reverse.guidance import clamp
-from ..reverse.heun import heun
+from ..reverse.heun import ddim_heun
 from ..reverse.multistep import dpm_solver
 from ..reverse.walk import Step
 from .digits import Floor, floor_at, quality
@@ -47,7 +47,7 @@ class Walk(NamedTuple):
             return ddim(denoiser, process, x, times, self.eta, cond=cond, noise=noise)
         if self.sampler == "ddpm":
             return ddpm(denoiser, process, x, times, variance="beta", cond=cond, noise=noise)
-        return {"dpm_solver": dpm_solver, "heun": heun}[self.sampler](denoiser, process, x, times, cond=cond)
+        return {"dpm_solver": dpm_solver, "heun": ddim_heun}[self.sampler](denoiser, process, x, times, cond=cond)
 
 
 class Row(NamedTuple):
@@ -99,7 +99,7 @@ def walks() -> list[Walk]:
     return sorted([*etas, *others, *spaced], key=lambda walk: walk.steps)
 
 
-def measured(name: str | Path = "ddim") -> Table:
+def load_table(name: str | Path = "ddim") -> Table:
     """The table from the box, or from a JSON file that `python -m mpl_diffusion measure` wrote.
 
     ValueError: a file that is damaged, or was measured with other weights than those in the box.
@@ -140,7 +140,7 @@ def measure(
     if path.exists():
         if not resume:
             raise ValueError(f"{path} is there already: go on with --resume, or delete it, or name another --out")
-        before = measured(path)
+        before = load_table(path)
         if before.n != n:
             raise ValueError(f"{path} holds rows of {before.n} images; go on with --n {before.n}, or start anew")
         rows = before.rows
@@ -173,12 +173,12 @@ def measure(
 def rows_of(walk: Walk, denoiser: Denoiser, n: int, seed: int = 0) -> list[Row]:
     """What a walk gives: n digits, labels 0 ... 9 in turn, w = 1; and where that is of interest, without its end."""
     process, device = denoiser.process, next(denoiser.parameters()).device
-    labels, careful = torch.arange(n) % 10, clamp(denoiser, process)
+    labels, clamped = torch.arange(n) % 10, clamp(denoiser, process)
     start, noise = (torch.Generator().manual_seed(2 * seed + k) for k in (0, 1))
     ends, begin = [], time.perf_counter()
     for some in labels.split(BATCH):
         x, cond = process.prior(len(some), 1, 28, 28, generator=start).to(device), (some[:, None] + 1).to(device)
-        ends.append([step.x.cpu() for step in deque(walk.run(careful, process, x, cond, noise), maxlen=2)])
+        ends.append([step.x.cpu() for step in deque(walk.run(clamped, process, x, cond, noise), maxlen=2)])
     seconds = time.perf_counter() - begin
     calls = 2 * walk.steps - 1 if walk.sampler == "heun" else walk.steps
     short = walk.sampler == "ddim" and walk.eta in (0, 1) and walk.steps in SPACED
@@ -187,7 +187,7 @@ def rows_of(walk: Walk, denoiser: Denoiser, n: int, seed: int = 0) -> list[Row]:
             *walk,
             last,
             calls - (not last),
-            *_told(torch.cat([end[-1 if last else 0] for end in ends]), labels),
+            *_scores(torch.cat([end[-1 if last else 0] for end in ends]), labels),
             seconds,
         )
         for last in ([True, False] if short else [True])
@@ -199,7 +199,7 @@ def weights() -> str:
     return digest(load("mnist").state_dict(), {})
 
 
-def _told(images: Tensor, labels: Tensor) -> list[float]:
+def _scores(images: Tensor, labels: Tensor) -> list[float]:
     found = quality(images, labels)
-    told = (found.frechet, found.frechet_std, found.precision, found.recall, found.accuracy)
-    return [round(value, 4) for value in told]
+    prediction = (found.frechet, found.frechet_std, found.precision, found.recall, found.accuracy)
+    return [round(value, 4) for value in prediction]

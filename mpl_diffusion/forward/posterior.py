@@ -24,7 +24,7 @@ def transition(process: Process, t, s) -> tuple[Tensor, Tensor]:
     return ratio, (s_t**2 - ratio**2 * s_s**2).clamp(min=0)
 
 
-def bridge(process: Process, x_t: Tensor, x0: Tensor, t, s) -> tuple[Tensor, Tensor]:
+def posterior(process: Process, x_t: Tensor, x0: Tensor, t, s) -> tuple[Tensor, Tensor]:
     """Mean (the shape of x_t) and variance (to multiply it) of q(x_s | x_t, x_0); t and s: one time, or one per row.
 
     Three ways to write the mean (the tests prove them equal), where x_t = signal(t) x_0 + noise(t) eps:

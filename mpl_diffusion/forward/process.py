@@ -91,7 +91,7 @@ class Process:
         return (signal**2 + noise**2).sqrt() * x
 
 
-def is_whole(n) -> bool:
+def is_integer(n) -> bool:
     """A whole number, of Python or NumPy, and not a truth value."""
     return isinstance(n, Integral) and not isinstance(n, bool)
 

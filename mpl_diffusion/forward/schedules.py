@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .process import Process, is_whole
+from .process import Process, is_integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Schedule(Process):
         times from T to 1: 1000, 980, 959, ..., 21, 1, 0; its last step hardly moves. "leading" counts up from 1 by
         T // steps: 981, 961, ..., 21, 1, 0; it never sees x_T, which it is given (Lin et al. 2024, table 2).
         """
-        if not is_whole(steps) or not 1 <= steps <= self.T:
+        if not is_integer(steps) or not 1 <= steps <= self.T:
             raise ValueError(f"steps = {steps!r}; expected a whole number from 1 to T = {self.T}")
         if spacing not in SPACINGS:
             raise ValueError(f"spacing = {spacing!r}; expected one of {', '.join(map(repr, SPACINGS))}")
@@ -116,7 +116,7 @@ SPACINGS = {  # (T, steps) -> the falling times at which a denoiser is asked
 }
 
 
-def table(beta, name: str = "table") -> Schedule:
+def from_beta(beta, name: str = "table") -> Schedule:
     """A schedule from any list beta_1 ... beta_T, as papers and most libraries store it (their index is our t - 1)."""
     beta = torch.as_tensor(beta, dtype=torch.float64)
     return Schedule(torch.cat([beta.new_zeros(1), beta]), name)
@@ -127,12 +127,12 @@ def from_alpha_bar(alpha_bar: Tensor, beta_max: float = 1.0, name: str = "table"
     alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
     if alpha_bar[0] != 1:
         raise ValueError(f"alpha_bar[0] = {alpha_bar[0]:g}; row 0 is the clean data, so it must be 1")
-    return table((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max), name)
+    return from_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max), name)
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """beta_t rises in equal steps from beta_1 to beta_T (Ho et al. 2020, sec. 4). Made for T = 1000."""
-    return table(torch.linspace(beta_1, beta_T, steps_of(T), dtype=torch.float64), "linear")
+    return from_beta(torch.linspace(beta_1, beta_T, check_steps(T), dtype=torch.float64), "linear")
 
 
 def cosine(T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Schedule:
@@ -140,7 +140,7 @@ def cosine(T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Schedule
 
     The cap beta_max keeps alpha_bar_T above 0: 2.4e-9 for T = 1000.
     """
-    u = torch.arange(steps_of(T) + 1, dtype=torch.float64) / T
+    u = torch.arange(check_steps(T) + 1, dtype=torch.float64) / T
     f = ((u + s) / (1 + s) * math.pi / 2).cos() ** 2
     return from_alpha_bar(f / f[0], beta_max, "cosine")
 
@@ -149,12 +149,12 @@ def sigmoid(
     T: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0, beta_max: float = 0.999
 ) -> Schedule:
     """alpha_bar falls along a logistic curve of width tau (Jabri et al. 2022; Chen 2023)."""
-    u = torch.arange(steps_of(T) + 1, dtype=torch.float64) / T
+    u = torch.arange(check_steps(T) + 1, dtype=torch.float64) / T
     f = torch.sigmoid(-((end - start) * u + start) / tau)
     return from_alpha_bar((f - f[-1]) / (f[0] - f[-1]), beta_max, "sigmoid")
 
 
-def steps_of(T: int) -> int:
-    if not is_whole(T) or T < 1:
+def check_steps(T: int) -> int:
+    if not is_integer(T) or T < 1:
         raise ValueError(f"T = {T!r}; expected a whole number of steps, at least 1")
     return int(T)

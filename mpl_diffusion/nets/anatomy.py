@@ -60,7 +60,7 @@ class Hooks:
             handle.remove()
 
 
-def without(net: nn.Module, *parts: str) -> Hooks:
+def ablate(net: nn.Module, *parts: str) -> Hooks:
     """with without(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
 
     "skips": zeros come across. "attention": positions do not see each other. "time": nobody is told the time.
@@ -162,7 +162,7 @@ def cross_attentions(net: UNet) -> list[tuple[str, Attention]]:
     return found
 
 
-def told(net: nn.Module, lie: float | Callable[[Tensor], Tensor]) -> Hooks:
+def override_time(net: nn.Module, lie: float | Callable[[Tensor], Tensor]) -> Hooks:
     """with told(net, 500): ...  lets the U-Net in `net` hear 500, or lie(t), instead of t (B,), scale 0 ... 1000."""
 
     def hook(unet, args, kwargs):
@@ -183,7 +183,7 @@ class Cost(NamedTuple):
 
 
 @torch.no_grad()
-def costs(net: UNet, x: Tensor) -> dict[str, Cost]:
+def count_flops(net: UNet, x: Tensor) -> dict[str, Cost]:
     """The parameters of each block, and its multiply-adds for one image of x's size; they sum to the whole network.
 
     Counted: convolutions, linear layers, and attention's two products. Norms and SiLUs are next to nothing beside them.
@@ -220,7 +220,7 @@ def _multiply_adds(layer: nn.Module, args, out: Tensor) -> int:
     return 0
 
 
-def influence(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics: bool = True) -> Tensor:
+def receptive_field(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics: bool = True) -> Tensor:
     """How much each pixel moves the answer at pixel `at`: (H, W), the mean over the batch of |d out[at] / d x|.
 
     A norm's mean and variance are taken over the whole picture, so through them every pixel has a say in every other;
@@ -233,8 +233,8 @@ def influence(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics: bool 
     return torch.autograd.grad(out, x)[0].abs().mean((0, 1))
 
 
-def reach(influence: Tensor, at: tuple[int, int]) -> float:
-    """How far from pixel `at` it listens on average: the distance in pixels, weighted with an `influence` (H, W)."""
+def receptive_radius(influence: Tensor, at: tuple[int, int]) -> float:
+    """The mean distance, in pixels, from pixel `at`, weighted with a `receptive_field` (H, W)."""
     rows, columns = (torch.arange(n) - k for n, k in zip(influence.shape, at))
     distance = (rows[:, None] ** 2 + columns**2).sqrt().to(influence)
     return float((influence * distance).sum() / influence.sum())

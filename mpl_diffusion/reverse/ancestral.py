@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..forward.process import Process
-from .walk import Denoise, Step, affine_walk, both_ends, visited
+from .walk import Denoise, Step, affine_walk, step_rates, walk_times
 
 
 def ddpm(
@@ -38,8 +38,8 @@ def ddpm(
     """
     if variance not in ("beta", "beta_tilde"):
         raise ValueError(f"variance = {variance!r}; expected 'beta' or 'beta_tilde'")
-    times = visited(process, process.T if steps is None else steps)
-    (_, s), (_, s_next) = rates = both_ends(process, times)
+    times = walk_times(process, process.T if steps is None else steps)
+    (_, s), (_, s_next) = rates = step_rates(process, times)
     beta = _merged_beta(*rates)
     beta_tilde = beta * (s_next / s) ** 2
     sigma = {"beta": beta, "beta_tilde": beta_tilde}[variance].sqrt()
@@ -65,8 +65,8 @@ def ddim(
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta = {eta!r}; expected a number from 0 (deterministic) to 1 (DDPM)")
-    times = visited(process, steps)
-    (_, s), (_, s_next) = rates = both_ends(process, times)
+    times = walk_times(process, steps)
+    (_, s), (_, s_next) = rates = step_rates(process, times)
     sigma = eta * s_next / s * _merged_beta(*rates).sqrt()
     return _walk(denoiser, process, x, times, rates, (s_next**2 - sigma**2).clamp(min=0).sqrt(), sigma, cond, noise)
 
@@ -84,7 +84,7 @@ def _walk(denoiser, process, x, times, rates, direction, sigma, cond, noise) -> 
     """
     (a, s), (a_next, _) = rates
     on_x = a_next / a
-    on_told = direction - on_x * s
+    on_prediction = direction - on_x * s
     if (a == 0).any():
-        on_x, on_told = torch.where(a == 0, direction / s, on_x), torch.where(a == 0, a_next, on_told)
-    return affine_walk(denoiser, x, times[:-1], times[1:], (a, s), on_x, on_told, sigma, cond, noise)
+        on_x, on_prediction = torch.where(a == 0, direction / s, on_x), torch.where(a == 0, a_next, on_prediction)
+    return affine_walk(denoiser, x, times[:-1], times[1:], (a, s), on_x, on_prediction, sigma, cond, noise)

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..forward.posterior import bridge, transition
+from ..forward.posterior import posterior, transition
 from ..forward.process import Process
-from .walk import Denoise, ask, asked_at, noise_source, visited, x0_from_told
+from .walk import Denoise, host_times, noise_source, predict, walk_times, x0_from_prediction
 
 Decoder = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_0, mean, std) -> log p(x_0), nats, (B,)
 
@@ -32,12 +32,12 @@ class Term(NamedTuple):
     nats: Tensor  # (B,)
 
 
-def gaussian(x0: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def gaussian_log_prob(x0: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(x_0; mean, std^2 I) in nats, (B, ...) -> (B,): the decoder for points. A density: L_0 may be negative."""
     return (-0.5 * ((x0 - mean) / std) ** 2 - std.log() - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
 
-def discretised(x0: Tensor, mean: Tensor, std: Tensor, levels: int = 256) -> Tensor:
+def discretised_gaussian(x0: Tensor, mean: Tensor, std: Tensor, levels: int = 256) -> Tensor:
     """log P(x_0) of images of 256 levels in [-1, 1]: the Gaussian's mass in each pixel's bin, summed to (B,), nats.
 
     A bin reaches half a level, 1/255, to either side, and to infinity beyond -1 and 1 (Ho et al. 2020, eq. 13): the
@@ -61,7 +61,7 @@ def bound_terms(
     steps: int | Sequence | None = None,
     only: Sequence | None = None,
     variance: str = "beta_tilde",
-    decoder: Decoder = gaussian,
+    decoder: Decoder = gaussian_log_prob,
     cond: Tensor | None = None,
     noise=None,
 ) -> Iterator[Term]:
@@ -70,11 +70,11 @@ def bound_terms(
     steps: None is all T; a number, or the times themselves down to 0, is the bound of that shorter chain (merged
     betas). only: the t of the terms that are wanted, out of T, the arrivals and 0. Each L_s is an unbiased estimate.
     variance: "beta" or "beta_tilde"; the decoder's is beta_1, or beta_tilde_2 because beta_tilde_1 = 0 (as in
-    improved-diffusion). decoder: `gaussian` for points, `discretised` for images of 256 levels.
+    improved-diffusion). decoder: `gaussian_log_prob` for points, `discretised_gaussian` for images of 256 levels.
     """
     if variance not in ("beta", "beta_tilde"):
         raise ValueError(f"variance = {variance!r}; expected 'beta' or 'beta_tilde'")
-    times = visited(process, process.T if steps is None else steps)
+    times = walk_times(process, process.T if steps is None else steps)
     if float(process.noise(times[-1])) != 0:
         raise ValueError(f"the times end at {float(times[-1]):g}; a bound on x_0 needs a chain that ends at 0")
     labels = times.tolist()
@@ -92,7 +92,7 @@ def variational_bound(
     n: int | None = None,
     steps: int | Sequence | None = None,
     variance: str = "beta_tilde",
-    decoder: Decoder = gaussian,
+    decoder: Decoder = gaussian_log_prob,
     cond: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -101,7 +101,7 @@ def variational_bound(
     n: None adds up all terms. A number takes L_T, L_0 and n of those between, spread evenly from a random start: each
     then stands for its share of them.
     """
-    T, *inner, end = visited(process, process.T if steps is None else steps).tolist()
+    T, *inner, end = walk_times(process, process.T if steps is None else steps).tolist()
     n = len(inner) if n is None else n
     if not min(1, len(inner)) <= n <= len(inner):
         raise ValueError(f"n = {n!r}; expected None, or a number from 1 to the {len(inner)} terms between L_T and L_0")
@@ -124,7 +124,7 @@ def prior_term(process: Process, x0: Tensor, T) -> Tensor:
 
 
 def _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise) -> Iterator[Term]:
-    z, no_grad, labels, asked = noise_source(noise), torch.no_grad(), times.tolist(), asked_at(times)
+    z, no_grad, labels, asked = noise_source(noise), torch.no_grad(), times.tolist(), host_times(times)
     _, beta = transition(process, times[:-1], times[1:])
     beta_tilde = beta * (process.noise(times[1:]) / process.noise(times[:-1])).double() ** 2
     sigma2 = {"beta": beta, "beta_tilde": beta_tilde}[variance]
@@ -138,14 +138,16 @@ def _terms(denoiser, process, x0, times, wanted, variance, decoder, cond, noise)
         with no_grad:
             x_t = process.diffuse(x0, t, z(x0))
             signal = float(process.signal(t))
-            x0_hat = x0_from_told(x_t, ask(denoiser, x_t, asked[i], cond, signal), signal, float(process.noise(t)))
+            x0_hat = x0_from_prediction(
+                x_t, predict(denoiser, x_t, asked[i], cond, signal), signal, float(process.noise(t))
+            )
             if not x0_hat.isfinite().all():
                 raise ValueError(f"at t = {labels[i]} the denoiser's answer is NaN or infinite")
-            mean, _ = bridge(process, x_t, x0_hat, t, s)
+            mean, _ = posterior(process, x_t, x0_hat, t, s)
             if i == len(sigma2) - 1:
                 nats = -decoder(x0, mean, sigma2[i].sqrt().to(x0))
             else:
-                true, _ = bridge(process, x_t, x0, t, s)
+                true, _ = posterior(process, x_t, x0, t, s)
                 nats = _kl(true, float(beta_tilde[i]), mean, float(sigma2[i]))
         yield Term(labels[i + 1], nats)
 

@@ -64,8 +64,8 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
         eps = eps_uncond + w (eps_cond - eps_uncond)
 
     w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
-    It is a number, one per sample, (B,), or a function of t that gives one, such as `interval(w, start, end)`. cond
-    (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
+    It is a number, one per sample, (B,), or a function of t that gives one: `guidance_interval(w, start, end)`.
+    cond (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
     `rescale` in [0, 1] takes x0_hat so far towards the std that it has without guidance, per sample: a cure for glaring
     colours; the denoiser must know its process (Lin et al. 2024, sec. 3.4, do it to v; done to eps it hardly shows).
 
@@ -85,14 +85,14 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
     if not callable(w):
         w = _checked(w)
 
-    def calm(x0: Tensor, given: Tensor) -> Tensor:
+    def rescale_x0(x0: Tensor, given: Tensor) -> Tensor:
         return torch.lerp(x0, x0 * (_std(given) / _std(x0)), rescale)
 
-    def calm_eps(eps: Tensor, given: Tensor, x_t: Tensor, t) -> Tensor:
+    def rescale_eps(eps: Tensor, given: Tensor, x_t: Tensor, t) -> Tensor:
         given = _x0(process, x_t, t, given)
-        return edit_x0(lambda *_: eps, process, lambda x0: calm(x0, given))(x_t, t)
+        return edit_x0(lambda *_: eps, process, lambda x0: rescale_x0(x0, given))(x_t, t)
 
-    def both(tell, edit):
+    def guide(predict, edit):
         def guided(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
             if cond is None:
                 raise ValueError("guidance needs a condition: cond is None; sample from the denoiser itself instead")
@@ -103,24 +103,24 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
                     raise ValueError(f"w has {len(now)} numbers, and there are {len(x_t)} samples; expected one each")
                 now = _per_sample(now.to(x_t), x_t)
             elif now in (0, 1):
-                return tell(x_t, t, cond if now else nothing)
+                return predict(x_t, t, cond if now else nothing)
             if x_t.device.type == "cpu" and x_t.numel() > FULL:
-                without, given = tell(x_t, t, nothing), tell(x_t, t, cond)
+                without, given = predict(x_t, t, nothing), predict(x_t, t, cond)
             else:
                 twice = torch.cat([t, t]) if isinstance(t, Tensor) and t.ndim else t
-                without, given = tell(torch.cat([x_t, x_t]), twice, torch.cat([nothing, cond])).chunk(2)
-            told = torch.lerp(without, given, now)
-            return edit(told, given, x_t, t) if rescale else told
+                without, given = predict(torch.cat([x_t, x_t]), twice, torch.cat([nothing, cond])).chunk(2)
+            prediction = torch.lerp(without, given, now)
+            return edit(prediction, given, x_t, t) if rescale else prediction
 
         return guided
 
-    guided = both(denoiser, calm_eps)
+    guided = guide(denoiser, rescale_eps)
     if hasattr(denoiser, "x0"):
-        guided.x0 = both(denoiser.x0, lambda x0, given, *_: calm(x0, given))
+        guided.x0 = guide(denoiser.x0, lambda x0, given, *_: rescale_x0(x0, given))
     return guided
 
 
-def interval(w: float, start: float, end: float) -> Callable:
+def guidance_interval(w: float, start: float, end: float) -> Callable:
     """A function of t: w where start <= t <= end, else 1, which costs nothing more (Kynkäänniemi et al. 2024)."""
     w = _checked(w)
     if not start <= end:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from ..forward.process import Process
-from .walk import Denoise, Step, ask, asked_at, both_ends, refuse_nan, visited, x0_from_told
+from .walk import Denoise, Step, check_finite, host_times, predict, step_rates, walk_times, x0_from_prediction
 
 
-def heun(
+def ddim_heun(
     denoiser: Denoise, process: Process, x: Tensor, steps: int | Sequence = 10, cond: Tensor | None = None
 ) -> Iterator[Step]:
     """DDIM to second order: a step, a look from where it arrived, and a correction by how much v has changed.
@@ -29,16 +29,16 @@ def heun(
     Two calls a step (Heun's method; Karras et al. 2022, algorithm 1, in sigma), one in a last step to noise = 0, where
     no network was trained. steps: how many, or the times, as for `ddim`.
     """
-    return rotate(denoiser, process, x, visited(process, steps), 2, cond)
+    return rotate(denoiser, process, x, walk_times(process, steps), 2, cond)
 
 
 def rotate(denoiser, process, x, times, order, cond) -> Iterator[Step]:
     """x' = signal' x0_hat + noise' eps, which is the turn by delta for any r; order 2 corrects where it arrived."""
-    (a, s), (a_next, s_next) = both_ends(process, times)
+    (a, s), (a_next, s_next) = step_rates(process, times)
     delta = torch.atan2(s_next, a_next) - torch.atan2(s, a)
     half = (delta / 2 * (a_next**2 + s_next**2)).tolist()
     a, s, a_next, s_next = (rate.tolist() for rate in (a, s, a_next, s_next))
-    clock, arrivals, x, no_grad = asked_at(times), times[1:].tolist(), x.detach(), torch.no_grad()
+    clock, arrivals, x, no_grad = host_times(times), times[1:].tolist(), x.detach(), torch.no_grad()
     for i, (t, t_next) in enumerate(zip(clock, clock[1:])):
         with no_grad:
             if s[i] == 0:
@@ -54,11 +54,11 @@ def rotate(denoiser, process, x, times, order, cond) -> Iterator[Step]:
                     turned = (eps_there - eps) / a_next[i] if a_next[i] else (x0 - x0_there) / s_next[i]
                     x = x + half[i] * turned
         if i == len(arrivals) - 1:
-            refuse_nan(x)
+            check_finite(x)
         yield Step(arrivals[i], x, x0.clone)
 
 
 def _pair(denoiser, x, t, cond, signal: float, noise: float) -> tuple[Tensor, Tensor]:
     """(x0_hat, eps) at x, of which x is made: x = signal x0_hat + noise eps."""
-    told = ask(denoiser, x, t, cond, signal)
-    return x0_from_told(x, told, signal, noise), told if signal else x / noise
+    prediction = predict(denoiser, x, t, cond, signal)
+    return x0_from_prediction(x, prediction, signal, noise), prediction if signal else x / noise

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..forward.process import Process
 from .heun import rotate
-from .walk import Denoise, Step, visited
+from .walk import Denoise, Step, walk_times
 
 
 def invert(
@@ -20,14 +20,14 @@ def invert(
     order: int = 2,
     cond: Tensor | None = None,
 ) -> Iterator[Step]:
-    """From data to their code x_T: the steps of `ddim` (order 1) or of `heun` (order 2), taken upwards.
+    """From data to their code x_T: the steps of `ddim` (order 1) or of `ddim_heun` (order 2), taken upwards.
 
-    `ddim`, or `heun`, leads back from the code to the data, but for the error of the steps. steps: how many, or the
-    falling times of the way back. At t = 0 there is no noise to ask for: the first step asks where it arrives.
+    `ddim`, or `ddim_heun`, leads back from the code to the data, up to the error of the steps. steps: how many, or
+    the falling times of the way back. At t = 0 there is no noise to ask for: the first step asks where it arrives.
     """
     if order not in (1, 2):
         raise ValueError(f"order = {order!r}; expected 1 (DDIM, one call a step) or 2 (Heun, two)")
-    return rotate(denoiser, process, x0, visited(process, steps).flip(0), order, cond)
+    return rotate(denoiser, process, x0, walk_times(process, steps).flip(0), order, cond)
 
 
 def slerp(x: Tensor, y: Tensor, weight: float | Tensor) -> Tensor:

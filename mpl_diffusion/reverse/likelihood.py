@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..forward.sde import SDE, solver_times
 from .ode import ADAPTIVE, Solver, integrate
-from .walk import ask
+from .walk import predict
 
 
 def log_likelihood(
@@ -31,7 +31,7 @@ def log_likelihood(
     This is the density of the data *with noise of std noise(t_min)*, not of the data: p_0 may not even have one, and
     its score is infinite. Three errors remain: the solver's (below 1e-4 nats by default on a 2-D mixture, and 1e-6 with
     solver=adaptive(1e-8) in float64), the denoiser's, and the prior's. A network is rougher in t than an exact score
-    and takes 10 times as many calls: give it `adaptive(1e-4)`, or fixed steps as in `steps=100, solver=RK4`.
+    and takes 10 times as many calls: give it `adaptive_solver(1e-4)`, or fixed steps as in `steps=100, solver=RK4`.
 
     prior: log p_1, (B, ...) -> (B,). N(0, I) by default (`sde.prior_log_prob`), which is not quite where the data end;
     the exact one of a mixture is `data.at(sde, 1.0).log_prob`.
@@ -57,7 +57,7 @@ def log_likelihood(
         t = torch.as_tensor(t, dtype=torch.float64)
         f, c = sde.flow(t)
         x_t = y[:, :D].reshape(x.shape)
-        eps, divergence = _divergence(lambda x: ask(denoiser, x, t, cond, 1.0), x_t, directions)
+        eps, divergence = _divergence(lambda x: predict(denoiser, x, t, cond, 1.0), x_t, directions)
         return torch.cat([f * y[:, :D] + c * eps.flatten(1), (f * D + c * divergence)[:, None]], 1)
 
     start = torch.cat([x.detach().flatten(1), x.new_zeros(rows, 1)], 1)

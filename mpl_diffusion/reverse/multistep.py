@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..forward.process import Process
-from .walk import Denoise, Step, ask, asked_at, both_ends, refuse_nan, visited, x0_from_told
+from .walk import Denoise, Step, check_finite, host_times, predict, step_rates, walk_times, x0_from_prediction
 
 
 def dpm_solver(
@@ -22,8 +22,8 @@ def dpm_solver(
     line through its last two values. First order (D = x0_hat, which is DDIM) in the first step, and in a last one to
     noise' = 0, where h is infinite. Any process: steps are how many, or the times themselves, as for `ddim`.
     """
-    times = visited(process, steps)
-    (a, s), (a_next, s_next) = both_ends(process, times)
+    times = walk_times(process, steps)
+    (a, s), (a_next, s_next) = step_rates(process, times)
     on_x = torch.where(s_next == 0, 0.0, s_next / s)
     on_D = a_next - a * on_x
     h = (a_next / s_next).log() - (a / s).log()
@@ -34,16 +34,16 @@ def dpm_solver(
 
 def _multistep(denoiser, x, times, rates, on_x, on_x0, on_before, cond) -> Iterator[Step]:
     """x' = on_x x + on_x0 x0_hat + on_before x0_before."""
-    (a, s), clock, arrivals = (rate.tolist() for rate in rates), asked_at(times[:-1]), times[1:].tolist()
+    (a, s), clock, arrivals = (rate.tolist() for rate in rates), host_times(times[:-1]), times[1:].tolist()
     on_x, on_x0, on_before = on_x.tolist(), on_x0.tolist(), on_before.tolist()
     no_grad, before = torch.no_grad(), None
     for i, t in enumerate(clock):
         with no_grad:
-            x0 = x0_from_told(x, ask(denoiser, x, t, cond, a[i]), a[i], s[i])
+            x0 = x0_from_prediction(x, predict(denoiser, x, t, cond, a[i]), a[i], s[i])
             x = torch.mul(x, on_x[i]).add_(x0, alpha=on_x0[i])
             if on_before[i]:
                 x.add_(before, alpha=on_before[i])
         if i == len(clock) - 1:
-            refuse_nan(x)
+            check_finite(x)
         before = x0
         yield Step(arrivals[i], x, x0.clone)

@@ -1,7 +1,7 @@
 """Ordinary differential equations dx/dt = velocity(x, t): a solver is a function (velocity, x, t, h) -> x(t + h).
 
-An explicit Runge-Kutta method is its Butcher tableau, and a step with any of them is one loop; `adaptive` makes a
-solver that chooses its own steps. x is a tensor of any shape and float dtype, t and h are numbers, and h < 0 goes back.
+An explicit Runge-Kutta method is its Butcher tableau, and a step with any of them is one loop; `adaptive_solver`
+makes a solver that chooses its own steps. x is a tensor of any shape and float dtype, t and h are numbers, and h < 0 goes back.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def integrate(velocity: Velocity, x: Tensor, times: Sequence[float], solver: Sol
     return _integrate(velocity, x, times, solver)
 
 
-def adaptive(tolerance: float = 1e-6) -> Solver:
+def adaptive_solver(tolerance: float = 1e-6) -> Solver:
     """A solver that makes as many Dormand-Prince steps from t to t + h as it needs:
 
         |error_i| <= tolerance (1 + |x_i|)      for every entry x_i, in each step
@@ -102,7 +102,7 @@ def adaptive(tolerance: float = 1e-6) -> Solver:
     return solver
 
 
-ADAPTIVE = adaptive()
+ADAPTIVE = adaptive_solver()
 
 
 def _integrate(velocity, x, times, solver):

@@ -16,16 +16,16 @@ from torch import Tensor
 
 from ..forward.sde import SDE, solver_times
 from .ode import HEUN, Solver, Velocity, integrate
-from .walk import Denoise, Step, ask
+from .walk import Denoise, Step, predict
 
 
-def velocity(denoiser: Denoise, sde: SDE, cond: Tensor | None = None) -> Velocity:
+def ode_velocity(denoiser: Denoise, sde: SDE, cond: Tensor | None = None) -> Velocity:
     """The right-hand side of the ODE as a function (x, t) -> dx/dt:  f x - g^2/2 score = f x + g^2/(2 noise) eps."""
 
     def dx_dt(x: Tensor, t: float) -> Tensor:
         t = torch.as_tensor(t, dtype=torch.float64)
         f, c = sde.flow(t)
-        return torch.mul(x, f).add_(ask(denoiser, x, t, cond, 1.0), alpha=c)
+        return torch.mul(x, f).add_(predict(denoiser, x, t, cond, 1.0), alpha=c)
 
     return dx_dt
 
@@ -41,13 +41,13 @@ def probability_flow(
     """The ODE from noise to data, or, along rising times, from data to their code x_1: the way is one and the same.
 
     steps: how many from t = 1 to t_min, or the times themselves. solver: EULER, MIDPOINT, HEUN (2 calls of the denoiser
-    a step), RK4 (4), or `adaptive(tolerance)`, which makes smaller steps between the times as it needs.
+    a step), RK4 (4), or `adaptive_solver(tolerance)`, which makes smaller steps between the times as it needs.
     """
     return _flow(denoiser, sde, x, solver_times(sde, steps), solver, cond)
 
 
 def _flow(denoiser, sde, x, times, solver, cond) -> Iterator[Step]:
-    dx_dt = torch.no_grad()(velocity(denoiser, sde, cond))
+    dx_dt = torch.no_grad()(ode_velocity(denoiser, sde, cond))
     t, x = float(times[0]), x.detach()
     for t_next, x_next in integrate(dx_dt, x, times.tolist(), solver):
         yield Step(t_next, x_next, partial(_x0_hat, denoiser, sde, x, t, cond))

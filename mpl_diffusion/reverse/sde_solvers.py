@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..forward.process import Process
 from ..forward.sde import SDE, solver_times
-from .walk import Denoise, Step, affine_walk, visited
+from .walk import Denoise, Step, affine_walk, walk_times
 
 
 def euler_maruyama(
@@ -74,7 +74,7 @@ def langevin(
 
 def _levels(process: Process, levels) -> Tensor:
     if isinstance(levels, int) or torch.as_tensor(levels).numel() > 1:
-        t = visited(process, levels)
+        t = walk_times(process, levels)
     else:
         t = torch.as_tensor(levels, dtype=torch.float64 if isinstance(process, SDE) else None, device="cpu").flatten()
     t = t[(process.noise(t) > 0) & (process.signal(t) > 0)]

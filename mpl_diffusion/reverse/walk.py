@@ -39,7 +39,7 @@ def final(steps: Iterable[Step]) -> Tensor:
     return last.pop().x
 
 
-def visited(process: Process, steps: int | Sequence) -> Tensor:
+def walk_times(process: Process, steps: int | Sequence) -> Tensor:
     """The times of a walk: `process.times(steps)` for a number, or a given list after a check that it goes down."""
     if isinstance(steps, Integral):
         return process.times(steps)
@@ -72,55 +72,55 @@ def noise_source(noise) -> Callable[[Tensor], Tensor]:
     return next_recorded
 
 
-def both_ends(process: Process, times: Tensor):
+def step_rates(process: Process, times: Tensor):
     """(signal, noise) at the start of each step, and at its end."""
     a, s = process.signal(times).double(), process.noise(times).double()
     return (a[:-1], s[:-1]), (a[1:], s[1:])
 
 
-def affine_walk(denoiser, x, times, arrivals, rates, on_x, on_told, sigma, cond, noise) -> Iterator[Step]:
-    """x' = on_x x + on_told told + sigma z, once for each of `times`, where the denoiser is asked; see `ask` for told.
+def affine_walk(denoiser, x, times, arrivals, rates, on_x, on_prediction, sigma, cond, noise) -> Iterator[Step]:
+    """x' = on_x x + on_prediction prediction + sigma z, once for each of `times`; the prediction is that of `predict`.
 
     All tables are (steps,), float64 on the host; rates are signal and noise at `times`.
     """
-    (a, s), clock = (rate.tolist() for rate in rates), asked_at(times)
-    on_x, on_told, sigma, arrivals = on_x.tolist(), on_told.tolist(), sigma.tolist(), arrivals.tolist()
+    (a, s), clock = (rate.tolist() for rate in rates), host_times(times)
+    on_x, on_prediction, sigma, arrivals = on_x.tolist(), on_prediction.tolist(), sigma.tolist(), arrivals.tolist()
     x, z, no_grad = x.detach(), noise_source(noise), torch.no_grad()
     for i, t in enumerate(clock):
         with no_grad:  # not around the whole loop: what the caller does between two steps is the caller's
-            told = ask(denoiser, x, t, cond, a[i])
-            x0 = partial(x0_from_told, x, told, a[i], s[i])
+            prediction = predict(denoiser, x, t, cond, a[i])
+            x0 = partial(x0_from_prediction, x, prediction, a[i], s[i])
             if sigma[i] > 0:
                 x = z(x).mul_(sigma[i]).add_(x, alpha=on_x[i])
             else:
                 x = torch.mul(x, on_x[i])
-            x.add_(told, alpha=on_told[i])
+            x.add_(prediction, alpha=on_prediction[i])
         if i == len(clock) - 1:
-            refuse_nan(x)
+            check_finite(x)
         yield Step(arrivals[i], x, x0)
 
 
-def asked_at(times: Tensor) -> list:
+def host_times(times: Tensor) -> list:
     """Times as a denoiser is given them: whole numbers, or float64 tensors (torch would round a float to float32)."""
     return list(times) if times.is_floating_point() else times.tolist()
 
 
-def ask(denoiser: Denoise, x: Tensor, t, cond: Tensor | None, signal: float) -> Tensor:
+def predict(denoiser: Denoise, x: Tensor, t, cond: Tensor | None, signal: float) -> Tensor:
     """What the denoiser tells about x at time t, in x's shape: eps, or x0_hat where signal = 0 and eps is no help."""
-    told = denoiser(x, t, cond) if signal else _x0_at_no_signal(denoiser, x, t, cond)
-    if told.shape != x.shape:
-        raise ValueError(f"at t = {t} the denoiser returned {tuple(told.shape)}; expected x's {tuple(x.shape)}")
-    return told
+    prediction = denoiser(x, t, cond) if signal else _x0_at_no_signal(denoiser, x, t, cond)
+    if prediction.shape != x.shape:
+        raise ValueError(f"at t = {t} the denoiser returned {tuple(prediction.shape)}; expected x's {tuple(x.shape)}")
+    return prediction
 
 
-def refuse_nan(x: Tensor) -> None:
+def check_finite(x: Tensor) -> None:
     if not x.sum(dtype=torch.float32).isfinite():  # a NaN anywhere on the way is still there now
         raise ValueError("the walk ended in NaN or infinity: the denoiser's answers, or x_T, are not finite")
 
 
-def x0_from_told(x: Tensor, told: Tensor, signal: float, noise: float) -> Tensor:
-    """The clean sample that an answer of `ask` implies."""
-    return (x - noise * told) / signal if signal else told.clone()
+def x0_from_prediction(x: Tensor, prediction: Tensor, signal: float, noise: float) -> Tensor:
+    """The clean sample that a result of `predict` implies."""
+    return (x - noise * prediction) / signal if signal else prediction.clone()
 
 
 def _x0_at_no_signal(denoiser, x, t, cond) -> Tensor:

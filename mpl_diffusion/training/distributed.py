@@ -29,19 +29,19 @@ def join(device: torch.device) -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if _several() else (0, 1)
 
 
-def own(device: str) -> torch.device:
+def local_device(device: str) -> torch.device:
     """This process's device of a kind: under torchrun each has its own GPU."""
     return torch.device(device, int(os.environ.get("LOCAL_RANK", 0))) if device == "cuda" else torch.device(device)
 
 
-def spread_(tensors: list[Tensor]) -> None:
+def broadcast_(tensors: list[Tensor]) -> None:
     """Every process's tensors become those of rank 0."""
     if _several():
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
 
-def mean_(tensors: list[Tensor]) -> None:
+def all_mean_(tensors: list[Tensor]) -> None:
     """Every process's tensors become their mean over the processes; they travel as one."""
     if _several():
         flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -50,7 +50,7 @@ def mean_(tensors: list[Tensor]) -> None:
         torch._foreach_copy_(tensors, [part.view_as(tensor) for part, tensor in zip(parts, tensors)])
 
 
-def gather(tensor: Tensor) -> list[Tensor]:
+def all_gather(tensor: Tensor) -> list[Tensor]:
     """The tensors of all processes, rank 0 first."""
     if not _several():
         return [tensor]
@@ -59,7 +59,7 @@ def gather(tensor: Tensor) -> list[Tensor]:
     return tensors
 
 
-def largest(number: int) -> int:
+def all_max(number: int) -> int:
     """The largest of all processes' numbers; none goes on before all have asked."""
     if not _several():
         return number

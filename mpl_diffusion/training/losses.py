@@ -17,7 +17,7 @@ from ..nets.classifier import Classifier
 PERCEPTUAL, ADVERSARIAL, KL = 0.1, 0.5, 1e-4  # the weights in the loss
 
 
-class Perceptual(nn.Module):
+class PerceptualLoss(nn.Module):
     """How different two pictures look to a digit classifier: the mean squared distance of its unit feature vectors.
 
     x, y (B, C, H, W), each colour read as a picture in grey (read together, a wrong colour would cost nothing) -> a
@@ -39,12 +39,12 @@ class Perceptual(nn.Module):
         return distance
 
 
-def kl_to_standard(mean: Tensor, log_var: Tensor) -> Tensor:
+def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, var) || N(0, I)) in nats per latent number: (mean^2 + var - 1 - log var) / 2, averaged."""
     return (mean.square() + log_var.exp() - 1 - log_var).mean() / 2
 
 
-def hinge(real: Tensor, fake: Tensor) -> Tensor:
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's loss: half of  mean max(0, 1 - real) + mean max(0, 1 + fake),  of logits (Lim & Ye 2017)."""
     return (relu(1 - real).mean() + relu(1 + fake).mean()) / 2
 
@@ -58,7 +58,7 @@ def adaptive_weight(likeness: Tensor, adversarial: Tensor, last: Tensor) -> Tens
     return (one / (other + 1e-6)).clamp(max=1e3).detach()
 
 
-class Compression(nn.Module):
+class AutoencoderLosses(nn.Module):
     """The two losses of an autoencoder and its discriminator, for two Trainers that take turns.
 
     `autoencoder_loss(x)` goes first and remembers its reconstruction, `critic_loss(x)` then judges it. Without a critic
@@ -66,7 +66,7 @@ class Compression(nn.Module):
     how good the pictures are, and is left out of the loss that is shown.
     """
 
-    def __init__(self, autoencoder: Autoencoder, perceptual: Perceptual, critic: PatchDiscriminator | None = None):
+    def __init__(self, autoencoder: Autoencoder, perceptual: PerceptualLoss, critic: PatchDiscriminator | None = None):
         super().__init__()
         self.autoencoder, self.perceptual, self.critic = autoencoder, perceptual, critic
 
@@ -74,7 +74,7 @@ class Compression(nn.Module):
         mean, log_var = self.autoencoder.posterior(x)
         x_hat = self.autoencoder.decode(mean + (log_var / 2).exp() * torch.randn_like(mean))
         likeness = (x - x_hat).abs().mean() + PERCEPTUAL * self.perceptual(x, x_hat)
-        loss = likeness + KL * kl_to_standard(mean, log_var)
+        loss = likeness + KL * kl_to_standard_normal(mean, log_var)
         if self.critic is None:
             return loss
         self.x_hat = x_hat.detach()
@@ -83,4 +83,4 @@ class Compression(nn.Module):
         return loss + weight * (adversarial - adversarial.detach())
 
     def critic_loss(self, x: Tensor) -> Tensor:
-        return hinge(self.critic(x), self.critic(self.x_hat))
+        return hinge_loss(self.critic(x), self.critic(self.x_hat))

@@ -2,7 +2,7 @@
 
 `python -m mpl_diffusion train NAME` follows a recipe to its end and writes the weights. The random numbers of a run
 begin with its seed, before the network is built: the same seed, data and machine give the same weights. Each recipe
-has its own numbers of `steps` and rows per `batch`; all take `seed`, `device`, and what `computing` takes.
+has its own numbers of `steps` and rows per `batch`; all take `seed`, `device`, and what `compute_options` takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from .. import models
 from ..data.mnist import mnist as real_digits
-from ..data.scenes import ANY, fresh, scenes
+from ..data.scenes import ANY, scene_batches, scenes
 from ..evaluation.digits import quality, write_reference
 from ..evaluation.metrics import frechet, psnr, sharpness
 from ..evaluation.scenes import adherence, read_scenes, scene_features
@@ -32,8 +32,8 @@ from ..reverse.ancestral import ddim
 from ..reverse.denoiser import Denoiser
 from ..reverse.guidance import clamp
 from ..reverse.walk import final
-from .losses import Compression, Perceptual
-from .trainer import Trainer, Turns, batches, fast_precision
+from .losses import AutoencoderLosses, PerceptualLoss
+from .trainer import AlternatingTrainer, Trainer, batches, fast_precision
 
 Device = str | torch.device
 
@@ -41,7 +41,7 @@ Device = str | torch.device
 class Recipe(NamedTuple):
     """All that a training needs, and how its outcome is measured."""
 
-    trainer: Trainer | Turns
+    trainer: Trainer | AlternatingTrainer
     data: Any  # data[k] is the batch of step k; data.arrays is what it is made of
     steps: int
     source: str  # where the data come from
@@ -56,8 +56,8 @@ def mnist(steps: int = 12_000, batch: int = 128, *, seed: int = 0, device: Devic
     images, labels, source = real_digits()
     torch.manual_seed(seed)
     denoiser = models.mnist().to(device)
-    trainer = Trainer(denoiser, denoiser.loss, lr=2e-3, ema=0.03, warmup=200, **computing(device, **how))
-    return Recipe(trainer, batches(images, labels[:, None] + 1, size=batch, seed=seed), steps, source, drawn)
+    trainer = Trainer(denoiser, denoiser.loss, lr=2e-3, ema=0.03, warmup=200, **compute_options(device, **how))
+    return Recipe(trainer, batches(images, labels[:, None] + 1, size=batch, seed=seed), steps, source, sample_quality)
 
 
 def digit_classifier(steps: int = 2_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
@@ -67,10 +67,12 @@ def digit_classifier(steps: int = 2_000, batch: int = 128, *, seed: int = 0, dev
     classifier = Classifier().to(device)
 
     def loss(x: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(classifier(wiggle(x)), label, label_smoothing=0.1)
+        return cross_entropy(classifier(augment(x)), label, label_smoothing=0.1)
 
-    trainer = Trainer(classifier, loss, lr=2e-3, ema=0.05, **computing(device, **how))
-    return Recipe(trainer, batches(images, labels, size=batch, seed=seed), steps, source, accuracy, write_reference)
+    trainer = Trainer(classifier, loss, lr=2e-3, ema=0.05, **compute_options(device, **how))
+    return Recipe(
+        trainer, batches(images, labels, size=batch, seed=seed), steps, source, classifier_accuracy, write_reference
+    )
 
 
 def scene_reader(steps: int = 5_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
@@ -79,17 +81,17 @@ def scene_reader(steps: int = 5_000, batch: int = 128, *, seed: int = 0, device:
     reader = SceneReader().to(device)
 
     def loss(x: Tensor, arrangement: Tensor) -> Tensor:
-        x = wiggle(x, scale=0.05)
+        x = augment(x, scale=0.05)
         x = x + 0.1 * torch.rand(len(x), 1, 1, 1, device=x.device) * torch.randn_like(x)
         place, digits, colours = reader(x)
-        told = cross_entropy(place, arrangement[:, 0], label_smoothing=0.05)
+        loss = cross_entropy(place, arrangement[:, 0], label_smoothing=0.05)
         for seen, truth in ((digits, arrangement[:, 1::2]), (colours, arrangement[:, 2::2])):
-            told = told + cross_entropy(seen.flatten(0, 1), truth.flatten(), ignore_index=ANY, label_smoothing=0.05)
-        return told
+            loss = loss + cross_entropy(seen.flatten(0, 1), truth.flatten(), ignore_index=ANY, label_smoothing=0.05)
+        return loss
 
-    trainer = Trainer(reader, loss, lr=2e-3, ema=0.05, **computing(device, **how))
-    data = fresh("images", "arrangement", size=batch, seed=seed, captions="all")
-    return Recipe(trainer, data, steps, real_digits().name, reading, finish=to_half)
+    trainer = Trainer(reader, loss, lr=2e-3, ema=0.05, **compute_options(device, **how))
+    data = scene_batches("images", "arrangement", size=batch, seed=seed, captions="all")
+    return Recipe(trainer, data, steps, real_digits().name, reader_accuracy, finish=round_to_half)
 
 
 def scenes_autoencoder_no_gan(
@@ -98,11 +100,13 @@ def scenes_autoencoder_no_gan(
     """Scenes to latents f times less wide, and back: likeness and a little KL (see `compress`)."""
     models.load("scene-reader")  # it measures in the end: better to miss it now
     torch.manual_seed(seed)
-    autoencoder, perceptual = Autoencoder(f).to(device), Perceptual(models.load("digit-classifier")).to(device)
-    losses = Compression(autoencoder, perceptual)
-    trainer = Trainer(autoencoder, losses.autoencoder_loss, lr=2e-3, ema=0.05, warmup=200, **computing(device, **how))
-    data = fresh("images", size=batch, seed=seed)
-    return Recipe(trainer, data, steps, real_digits().name, reconstructed, finish=standardise)
+    autoencoder, perceptual = Autoencoder(f).to(device), PerceptualLoss(models.load("digit-classifier")).to(device)
+    losses = AutoencoderLosses(autoencoder, perceptual)
+    trainer = Trainer(
+        autoencoder, losses.autoencoder_loss, lr=2e-3, ema=0.05, warmup=200, **compute_options(device, **how)
+    )
+    data = scene_batches("images", size=batch, seed=seed)
+    return Recipe(trainer, data, steps, real_digits().name, reconstruction_quality, finish=standardise_latents)
 
 
 def scenes_autoencoder(steps: int = 400, batch: int = 64, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
@@ -114,15 +118,15 @@ def scenes_autoencoder(steps: int = 400, batch: int = 64, *, seed: int = 0, devi
     torch.manual_seed(seed)
     autoencoder = models.load("scenes-autoencoder-no-gan").to(device)
     autoencoder.decoder.requires_grad_(True)
-    critic, perceptual = PatchDiscriminator().to(device), Perceptual(models.load("digit-classifier")).to(device)
-    losses, how = Compression(autoencoder, perceptual, critic), computing(device, **how)
-    trainer = Turns(
+    critic, perceptual = PatchDiscriminator().to(device), PerceptualLoss(models.load("digit-classifier")).to(device)
+    losses, how = AutoencoderLosses(autoencoder, perceptual, critic), compute_options(device, **how)
+    trainer = AlternatingTrainer(
         Trainer(autoencoder, losses.autoencoder_loss, lr=5e-4, ema=0.05, **how),
         Trainer(critic, losses.critic_loss, lr=5e-4, betas=(0.5, 0.99), **how),
     )
     facts = {"latents": models.latents_of(autoencoder)}
-    data = fresh("images", size=batch, seed=seed)
-    return Recipe(trainer, data, steps, real_digits().name, reconstructed, finish=to_half, facts=facts)
+    data = scene_batches("images", size=batch, seed=seed)
+    return Recipe(trainer, data, steps, real_digits().name, reconstruction_quality, finish=round_to_half, facts=facts)
 
 
 def scenes_latent(steps: int = 8_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
@@ -134,14 +138,16 @@ def scenes_latent(steps: int = 8_000, batch: int = 128, *, seed: int = 0, device
         models.load(name)  # they measure in the end: better to miss them now
     torch.manual_seed(seed)
     denoiser, autoencoder = models.scenes_latent().to(device), models.load("scenes-autoencoder-no-gan").to(device)
-    latents, cond = encoded(autoencoder, 60_000, seed)
-    trainer = Trainer(denoiser, denoiser.loss, lr=1.5e-3, ema=0.03, warmup=300, **computing(device, **how))
+    latents, cond = encode_scenes(autoencoder, 60_000, seed)
+    trainer = Trainer(denoiser, denoiser.loss, lr=1.5e-3, ema=0.03, warmup=300, **compute_options(device, **how))
     facts = {
         "latents": models.latents_of(autoencoder),
         "data_sha256": digest(dict(zip("xy", real_digits()[:2])), {}),
     }
     data = batches(latents, cond, size=batch, seed=seed)
-    return Recipe(trainer, data, steps, f"scenes of {real_digits().name}", painted, finish=to_half, facts=facts)
+    return Recipe(
+        trainer, data, steps, f"scenes of {real_digits().name}", caption_adherence, finish=round_to_half, facts=facts
+    )
 
 
 def scenes_pixel(steps: int = 300, batch: int = 64, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
@@ -149,12 +155,12 @@ def scenes_pixel(steps: int = 300, batch: int = 64, *, seed: int = 0, device: De
     models.load("scene-reader")  # it measures in the end: better to miss it now
     torch.manual_seed(seed)
     denoiser = models.scenes_pixel().to(device)
-    trainer = Trainer(denoiser, denoiser.loss, lr=2e-3, ema=0.03, warmup=100, **computing(device, **how))
-    data = fresh("images", "cond", size=batch, seed=seed)
-    return Recipe(trainer, data, steps, real_digits().name, partial(painted, n=150), finish=to_half)
+    trainer = Trainer(denoiser, denoiser.loss, lr=2e-3, ema=0.03, warmup=100, **compute_options(device, **how))
+    data = scene_batches("images", "cond", size=batch, seed=seed)
+    return Recipe(trainer, data, steps, real_digits().name, partial(caption_adherence, n=150), finish=round_to_half)
 
 
-def computing(device: Device, precision: str | None = None, compile: bool = False) -> dict:
+def compute_options(device: Device, precision: str | None = None, compile: bool = False) -> dict:
     """How the Trainers of a recipe compute: in the precision that was asked for, or the faster one on the device."""
     return {"precision": precision or fast_precision(device), "compile": compile}
 
@@ -174,26 +180,26 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
 
 
 @torch.no_grad()
-def to_half(model: nn.Module) -> None:
+def round_to_half(model: nn.Module) -> None:
     """Round what a model has learned to half precision: its file is half as large."""
     for tensor in model.state_dict().values():
         tensor.copy_(tensor.half())
 
 
 @torch.no_grad()
-def standardise(autoencoder: Autoencoder) -> None:
+def standardise_latents(autoencoder: Autoencoder) -> None:
     """Measure mean and std of each channel of the latents, on 2,000 training scenes, for `scale`; round all to half."""
     device = autoencoder.mean.device
     z = torch.cat([autoencoder.encode(x.to(device)) for x in scenes(2000, seed=1).images.split(250)])
     autoencoder.mean.copy_(z.mean((0, 2, 3))[:, None, None])
     autoencoder.std.copy_(z.std((0, 2, 3))[:, None, None])
-    to_half(autoencoder)
+    round_to_half(autoencoder)
 
 
 @torch.no_grad()
-def encoded(autoencoder: Autoencoder, n: int, seed: int) -> tuple[Tensor, Tensor]:
+def encode_scenes(autoencoder: Autoencoder, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Scaled latents and caption ids of n training scenes, drawn in parts so that the pictures need no memory."""
-    data, device = fresh("images", "cond", size=500, seed=seed), autoencoder.mean.device
+    data, device = scene_batches("images", "cond", size=500, seed=seed), autoencoder.mean.device
     parts = [
         (autoencoder.scale(autoencoder.encode(x.to(device))).cpu(), cond)
         for x, cond in map(data.__getitem__, range(-(-n // 500)))
@@ -202,7 +208,7 @@ def encoded(autoencoder: Autoencoder, n: int, seed: int) -> tuple[Tensor, Tensor
 
 
 @torch.no_grad()
-def reading(reader: SceneReader, n: int = 2000) -> dict[str, float]:
+def reader_accuracy(reader: SceneReader, n: int = 2000) -> dict[str, float]:
     """What a reader reads right on n scenes of test digits in all arrangements: each attribute, and the whole."""
     test = scenes(n, seed=2, captions="all", train=False)
     device = next(reader.parameters()).device
@@ -213,7 +219,7 @@ def reading(reader: SceneReader, n: int = 2000) -> dict[str, float]:
 
 
 @torch.no_grad()
-def reconstructed(autoencoder: Autoencoder, n: int = 1000) -> dict[str, float]:
+def reconstruction_quality(autoencoder: Autoencoder, n: int = 1000) -> dict[str, float]:
     """How n unseen scenes survive: PSNR in dB, sharpness (1: the originals'), digits read right before and after."""
     test, device = scenes(n, seed=3, captions="unseen", train=False), autoencoder.mean.device
     again = torch.cat([autoencoder(x.to(device)).cpu() for x in test.images.split(250)])
@@ -227,7 +233,7 @@ def reconstructed(autoencoder: Autoencoder, n: int = 1000) -> dict[str, float]:
 
 
 @torch.no_grad()
-def painted(denoiser: Denoiser, n: int = 1000, steps: int = 50) -> dict[str, float]:
+def caption_adherence(denoiser: Denoiser, n: int = 1000, steps: int = 50) -> dict[str, float]:
     """What the reader finds in n scenes painted from captions, w = 1: of unseen arrangements, of held-out colours.
 
     And how far, in its eyes, 200 of the first are from real scenes of the same captions (a Frechet distance).
@@ -252,7 +258,7 @@ def painted(denoiser: Denoiser, n: int = 1000, steps: int = 50) -> dict[str, flo
     return found
 
 
-def wiggle(x: Tensor, degrees: float = 10, scale: float = 0.1, pixels: float = 2) -> Tensor:
+def augment(x: Tensor, degrees: float = 10, scale: float = 0.1, pixels: float = 2) -> Tensor:
     """Images (B, C, H, W) in [-1, 1], each turned, scaled and moved at random, by at most so much; black outside."""
     turn, stretch, *move = (2 * torch.rand(4, len(x), device=x.device) - 1).unbind()
     angle, size = turn * math.radians(degrees), 1 + scale * stretch
@@ -265,7 +271,7 @@ def wiggle(x: Tensor, degrees: float = 10, scale: float = 0.1, pixels: float = 2
 
 
 @torch.no_grad()
-def accuracy(classifier: nn.Module) -> dict[str, float]:
+def classifier_accuracy(classifier: nn.Module) -> dict[str, float]:
     """The share of the test digits that a classifier reads right."""
     images, labels, _ = real_digits(train=False)
     device = next(classifier.parameters()).device
@@ -276,7 +282,7 @@ def accuracy(classifier: nn.Module) -> dict[str, float]:
 
 
 @torch.no_grad()
-def drawn(denoiser: Denoiser, n: int = 5000) -> dict[str, float]:
+def sample_quality(denoiser: Denoiser, n: int = 5000) -> dict[str, float]:
     """The quality of n digits, labels drawn evenly, 20 steps of DDIM, eta = 1, w = 1: `digits.quality` of them."""
     device, process = next(denoiser.parameters()).device, denoiser.process
     labels, rng = torch.arange(n) % 10, torch.Generator().manual_seed(0)

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from .. import models
-from ..files import compact, digest, save_tensors
+from ..files import digest, half_if_exact, save_tensors
 from ..teaching.widgets import watch
-from .distributed import largest, own
+from .distributed import all_max, local_device
 from .recipes import RECIPES, Recipe
-from .trainer import Trainer, Turns
+from .trainer import AlternatingTrainer, Trainer
 
 STOP = 2  # what a process wishes after a step: 1 a checkpoint, 2 that and an end
 
@@ -70,7 +70,7 @@ def train(
     try:
         with _signals() as caught:
             for _ in watch(run, steps, batch=data.size) if trainer.rank == 0 else run:
-                wish = largest(STOP if caught else int(time.monotonic() >= due))
+                wish = all_max(STOP if caught else int(time.monotonic() >= due))
                 if wish and trainer.healthy:
                     trainer.save(checkpoint, facts)
                     due = time.monotonic() + every
@@ -89,7 +89,7 @@ def train(
             recipe.finish(trainer.ema)
         quality = recipe.measure(trainer.ema)
         header = {**facts, "model": name, "precision": trainer.precision, "torch": torch.__version__}
-        tensors = {name: compact(tensor) for name, tensor in trainer.ema.state_dict().items()}
+        tensors = {name: half_if_exact(tensor) for name, tensor in trainer.ema.state_dict().items()}
         save_tensors(weights, tensors, {**header, "quality": json.dumps(quality)})
         if recipe.also:
             recipe.also(trainer.ema.cpu(), folder)
@@ -102,7 +102,7 @@ def _device(kind: str | None) -> torch.device:
     kind = kind or ("cuda" if usable["cuda"] else "cpu")
     if not usable.get(kind):
         raise ValueError(f"torch sees no {kind!r} here; it sees {', '.join(name for name in usable if usable[name])}")
-    return own(kind)
+    return local_device(kind)
 
 
 def _facts(name: str, recipe: Recipe) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _facts(name: str, recipe: Recipe) -> dict[str, str]:
     return {fact: str(value) for fact, value in facts.items()}
 
 
-def _begin(trainer: Trainer | Turns, begin: str | Path, name: str) -> str:
+def _begin(trainer: Trainer | AlternatingTrainer, begin: str | Path, name: str) -> str:
     """Let a trainer begin with a model's weights; their SHA-256."""
     weights, model = models.load(begin).state_dict(), trainer.model
     if {k: v.shape for k, v in model.state_dict().items()} != {k: v.shape for k, v in weights.items()}:

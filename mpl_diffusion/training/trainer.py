@@ -91,7 +91,7 @@ class Trainer:
         self._fast = list(model.parameters())
         self.device = self._fast[0].device
         self.rank, self.world = distributed.join(self.device)
-        distributed.spread_(list(model.state_dict().values()))
+        distributed.broadcast_(list(model.state_dict().values()))
         if self.rank:
             torch.manual_seed(torch.initial_seed() + self.rank)  # other t and eps than rank 0's, for other rows
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
@@ -131,7 +131,7 @@ class Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         loss = loss.detach()
-        distributed.mean_([loss, *(p.grad for p in self._fast if p.grad is not None)])
+        distributed.all_mean_([loss, *(p.grad for p in self._fast if p.grad is not None)])
         norm = nn.utils.clip_grad_norm_(self._fast, self.clip)
         value, norm = torch.stack([loss, norm]).tolist()  # the one place where the host waits for the device
         self._check(k, value, norm)
@@ -158,7 +158,7 @@ class Trainer:
         """All that a checkpoint holds. Of several processes all call it; rank 0 has the others' random states too."""
         tensors = {"losses": torch.tensor(self.losses, dtype=torch.float64)}
         for name, generator in self._generators().items():
-            for rank, state in enumerate(distributed.gather(generator.get_state())):
+            for rank, state in enumerate(distributed.all_gather(generator.get_state())):
                 tensors[f"{name}.{rank}" if rank else name] = state
         for part, state in (("model", self.model.state_dict()), ("ema", self.ema.state_dict())):
             tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
@@ -243,7 +243,7 @@ class Trainer:
         return generators
 
 
-class Turns:
+class AlternatingTrainer:
     """Trainers that take turns at every step, each on the same batch: a generator and its critic are a GAN.
 
     Everything else (`ema`, `step`, `losses`, ...) is that of the first; a checkpoint holds all of them.
@@ -293,13 +293,17 @@ class Turns:
             trainer.restore(part, step)
 
 
-def _write(path: str | Path, trainer: Trainer | Turns, tensors: dict[str, Tensor], facts: dict[str, str] | None):
+def _write(
+    path: str | Path, trainer: Trainer | AlternatingTrainer, tensors: dict[str, Tensor], facts: dict[str, str] | None
+):
     if trainer.rank == 0:
         save_tensors(path, tensors, {**(facts or {}), "step": str(trainer.step), "processes": str(trainer.world)})
-    distributed.largest(0)  # whoever reads the file next finds it whole
+    distributed.all_max(0)  # whoever reads the file next finds it whole
 
 
-def _read(path: str | Path, trainer: Trainer | Turns, facts: dict[str, str] | None) -> tuple[dict[str, Tensor], int]:
+def _read(
+    path: str | Path, trainer: Trainer | AlternatingTrainer, facts: dict[str, str] | None
+) -> tuple[dict[str, Tensor], int]:
     tensors, header = load_tensors(path)
     given = {**(facts or {}), "processes": str(trainer.world)}
     header.setdefault("processes", "1")

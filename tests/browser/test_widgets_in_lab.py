@@ -278,7 +278,7 @@ def desk(folder, lab):
     lab.open("ask.ipynb")
     assert [cell.errors for cell in lab.run_all()] == [[], []]
     for widget in range(2):
-        lab.page.locator(".mpld-ask").nth(widget).locator("canvas").wait_for()
+        lab.page.locator(".mpld-prompt").nth(widget).locator("canvas").wait_for()
     return lab
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mpl_diffusion import arranged, caption, fresh, ids, scenes, words
+from mpl_diffusion import detokenize, parse_captions, scene_batches, scenes, tokenize, write_caption
 from mpl_diffusion.data import scenes as room
 from mpl_diffusion.data.mnist import VARIABLE, Digits
 from mpl_diffusion.data.scenes import (
@@ -66,8 +66,8 @@ def test_the_vocabulary_is_a_few_dozen_words_each_once_and_id_0_is_no_word():
 
 
 def test_every_arrangement_is_found_again_in_either_way_to_say_it():
-    said = {row: [caption(row, style) for style in STYLES] for row in ALL}
-    first, second = (dict(zip(said, arranged([pair[k] for pair in said.values()]).tolist())) for k in range(2))
+    said = {row: [write_caption(row, style) for style in STYLES] for row in ALL}
+    first, second = (dict(zip(said, parse_captions([pair[k] for pair in said.values()]).tolist())) for k in range(2))
     assert all(first[row] == list(row) for row in ALL)
     assert all(second[row] == (list(row) if row[0] >= BESIDE else [ANY, *row[1:]]) for row in ALL)
     assert len({text for pair in said.values() for text in pair}) == 2 * 7200 + 300 + 60  # no two say the same
@@ -90,53 +90,65 @@ def test_every_arrangement_is_found_again_in_either_way_to_say_it():
     ],
 )
 def test_a_caption_means_what_it_says(text, expected):
-    assert arranged([text]).tolist() == [expected] and arranged([text]).dtype == torch.long
+    assert parse_captions([text]).tolist() == [expected] and parse_captions([text]).dtype == torch.long
 
 
 def test_a_style_below_a_half_begins_with_the_first_thing_and_tells_a_single_ones_place():
     pair, single = (STACKED, 7, 0, 3, 4), (2, 5, 2, ANY, ANY)
-    assert [caption(pair, s) for s in (0, 0.49, 0.5, 0.99)] == [
+    assert [write_caption(pair, s) for s in (0, 0.49, 0.5, 0.99)] == [
         *["a red seven above a blue three"] * 2,
         *["a blue three below a red seven"] * 2,
     ]
-    assert [caption(single, s) for s in (0, 0.49, 0.5, 0.99)] == [
+    assert [write_caption(single, s) for s in (0, 0.49, 0.5, 0.99)] == [
         *["a green five at the top"] * 2,
         *["a green five"] * 2,
     ]
-    assert caption((ANY, 5, 2, ANY, ANY)) == "a green five"
+    assert write_caption((ANY, 5, 2, ANY, ANY)) == "a green five"
 
 
 def test_ids_and_words_are_inverses_and_0_fills_the_end():
-    said = [caption(row, style) for row in sorted(ALL)[::7] for style in STYLES]
-    cond = ids(said)
-    assert cond.shape == (len(said), LENGTH) and cond.dtype == torch.long and words(cond) == said
+    said = [write_caption(row, style) for row in sorted(ALL)[::7] for style in STYLES]
+    cond = tokenize(said)
+    assert cond.shape == (len(said), LENGTH) and cond.dtype == torch.long and detokenize(cond) == said
     lengths = torch.tensor([len(text.split()) for text in said])
     assert torch.equal(cond > 0, torch.arange(LENGTH) < lengths[:, None]) and lengths.max() == LENGTH
-    assert torch.equal(ids(["  A Green\tFIVE "]), ids(["a green five"]))
-    assert words(torch.zeros(2, LENGTH)) == ["", ""]
+    assert torch.equal(tokenize(["  A Green\tFIVE "]), tokenize(["a green five"]))
+    assert detokenize(torch.zeros(2, LENGTH)) == ["", ""]
 
 
 @pytest.mark.parametrize(
     "read, captions, message",
     [
-        (ids, ["a red seven", "a purple dog"], r"'purple' in 'a purple dog' is no word .* know a, red, .*below$"),
-        (ids, ["a red seven."], r"'seven.' in 'a red seven.' is no word of the scenes"),
-        (ids, [""], r"'' has 0 words; expected 1 to 8, such as .*for no caption at all: cond = None"),
-        (ids, ["  "], r"has 0 words"),
-        (ids, ["a red seven left of a blue blue three"], r"has 9 words; expected 1 to 8, such as '.*'$"),
-        (ids, "a red seven", r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]"),
-        (arranged, "a red seven", r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]"),
-        (arranged, ["a red seven", "red seven"], r"'red seven' is no caption of a scene; expected 'a COLOUR DIGIT'"),
-        (arranged, ["a seven"], r"colours: red, yellow, green, cyan, blue, magenta; digits: zero ... nine"),
-        (arranged, ["a seven red"], r"is no caption .*one of at the left, .*one of left of, right of, above, below"),
-        (arranged, ["the red seven"], r"'the red seven' is no caption"),
-        (arranged, ["a red blue"], r"'a red blue' is no caption"),
-        (arranged, ["a red seven left of"], r"'a red seven left of' is no caption"),
-        (arranged, ["a red seven at the left of a blue three"], r"is no caption"),
-        (arranged, ["a red seven left of a blue three at the top"], r"is no caption"),
-        (arranged, ["a red seven at the top at the left"], r"is no caption"),
-        (arranged, ["a red seven above a blue three above a red one"], r"is no caption"),
-        (arranged, [""], r"'' is no caption"),
+        (tokenize, ["a red seven", "a purple dog"], r"'purple' in 'a purple dog' is no word .* know a, red, .*below$"),
+        (tokenize, ["a red seven."], r"'seven.' in 'a red seven.' is no word of the scenes"),
+        (tokenize, [""], r"'' has 0 words; expected 1 to 8, such as .*for no caption at all: cond = None"),
+        (tokenize, ["  "], r"has 0 words"),
+        (tokenize, ["a red seven left of a blue blue three"], r"has 9 words; expected 1 to 8, such as '.*'$"),
+        (tokenize, "a red seven", r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]"),
+        (
+            parse_captions,
+            "a red seven",
+            r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]",
+        ),
+        (
+            parse_captions,
+            ["a red seven", "red seven"],
+            r"'red seven' is no caption of a scene; expected 'a COLOUR DIGIT'",
+        ),
+        (parse_captions, ["a seven"], r"colours: red, yellow, green, cyan, blue, magenta; digits: zero ... nine"),
+        (
+            parse_captions,
+            ["a seven red"],
+            r"is no caption .*one of at the left, .*one of left of, right of, above, below",
+        ),
+        (parse_captions, ["the red seven"], r"'the red seven' is no caption"),
+        (parse_captions, ["a red blue"], r"'a red blue' is no caption"),
+        (parse_captions, ["a red seven left of"], r"'a red seven left of' is no caption"),
+        (parse_captions, ["a red seven at the left of a blue three"], r"is no caption"),
+        (parse_captions, ["a red seven left of a blue three at the top"], r"is no caption"),
+        (parse_captions, ["a red seven at the top at the left"], r"is no caption"),
+        (parse_captions, ["a red seven above a blue three above a red one"], r"is no caption"),
+        (parse_captions, [""], r"'' is no caption"),
     ],
 )
 def test_what_is_no_caption_is_named_with_the_words_that_there_are(read, captions, message):
@@ -163,11 +175,11 @@ def test_what_is_kept_back_is_a_fifth_and_the_same_in_every_process_since_what_s
 
 
 def test_no_wording_of_what_is_kept_back_is_a_caption_of_training():
-    trained = {caption(row, style) for row in arrangements("train") for style in STYLES}
+    trained = {write_caption(row, style) for row in arrangements("train") for style in STYLES}
     for kind in ("unseen", "held out"):
         rows = arrangements(kind)
-        kept = {caption(row, style) for row in rows for style in STYLES if row[0] >= BESIDE or kind == "held out"}
-        assert not trained & (kept | {caption(row) for row in rows})
+        kept = {write_caption(row, style) for row in rows for style in STYLES if row[0] >= BESIDE or kind == "held out"}
+        assert not trained & (kept | {write_caption(row) for row in rows})
         assert not trained & set(scenes(100, seed=1, captions=kind).captions)
 
 
@@ -220,8 +232,8 @@ def test_scenes_may_be_edited_and_the_next_are_as_they_would_have_been():
 
 def test_captions_ids_and_arrangements_tell_of_the_same_scenes():
     drawn = scenes(400, captions="all")
-    assert words(drawn.cond) == drawn.captions
-    asked = arranged(drawn.captions)
+    assert detokenize(drawn.cond) == drawn.captions
+    asked = parse_captions(drawn.captions)
     open_place = asked[:, 0] == ANY
     assert torch.equal(asked[:, 1:], drawn.arrangement[:, 1:])
     assert torch.equal(asked[~open_place, 0], drawn.arrangement[~open_place, 0])
@@ -229,7 +241,7 @@ def test_captions_ids_and_arrangements_tell_of_the_same_scenes():
     said = " ".join(drawn.captions)
     assert all(word in said for word in VOCABULARY)
     for kind in CAPTIONS:
-        told = (arranged(scenes(100, captions=kind).captions)[:, 0] != ANY).all()
+        told = (parse_captions(scenes(100, captions=kind).captions)[:, 0] != ANY).all()
         assert told == (kind == "unseen")  # where "a green five" is no news, wherever it is
 
 
@@ -254,33 +266,33 @@ def test_light_digits_places_and_sizes_vary_from_scene_to_scene():
 
 class TestFresh:
     def test_a_batch_is_a_pure_function_of_the_seed_and_its_number(self):
-        one = fresh("images", "cond", "captions", "arrangement", size=6, seed=1)
+        one = scene_batches("images", "cond", "captions", "arrangement", size=6, seed=1)
         seen = [one[k] for k in (5, 0, 2, 5)]
         torch.rand(3)
         state = torch.get_rng_state()
-        again = fresh("images", "cond", "captions", "arrangement", size=6, seed=1)
+        again = scene_batches("images", "cond", "captions", "arrangement", size=6, seed=1)
         assert all(same(batch, again[k]) for batch, k in zip(seen, (5, 0, 2, 5)))
         assert torch.equal(torch.get_rng_state(), state)
 
     def test_no_two_batches_and_no_two_seeds_give_the_same(self):
-        said = [tuple(fresh("captions", size=6, seed=seed)[k][0]) for seed in range(3) for k in range(20)]
+        said = [tuple(scene_batches("captions", size=6, seed=seed)[k][0]) for seed in range(3) for k in range(20)]
         assert len(set(said)) == 60
 
     @pytest.mark.parametrize("captions", CAPTIONS)
     def test_it_gives_the_fields_asked_for_in_their_order_of_the_scenes_asked_for(self, captions):
-        boxes, images, arrangement = fresh("boxes", "images", "arrangement", size=6, captions=captions)[4]
+        boxes, images, arrangement = scene_batches("boxes", "images", "arrangement", size=6, captions=captions)[4]
         assert boxes.shape == (6, 2, 4) and images.shape == (6, 3, 64, 64)
         assert {tuple(row) for row in arrangement.tolist()} <= arrangements(captions)
 
     def test_its_arrays_are_the_digits_that_the_scenes_are_made_of(self):
-        images, labels = fresh("images", size=6).arrays
+        images, labels = scene_batches("images", size=6).arrays
         assert images.shape == (1500, 1, 28, 28) and labels.shape == (1500,)
 
     def test_unknown_fields_and_captions_are_named(self):
         with pytest.raises(ValueError, match=r"scenes have no labels, pictures; they have images, cond, captions, "):
-            fresh("images", "pictures", "labels", size=6)
+            scene_batches("images", "pictures", "labels", size=6)
         with pytest.raises(ValueError, match=r"captions = 'test'; expected one of 'train', 'unseen', 'held"):
-            fresh("images", size=6, captions="test")
+            scene_batches("images", size=6, captions="test")
 
 
 @pytest.mark.parametrize(

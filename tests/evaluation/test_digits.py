@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from mpl_diffusion import Classifier, digit_features, digits, floor_at, frechet, mnist, models, quality, read_digits
+from mpl_diffusion import Classifier, classify_digits, digit_features, floor_at, frechet, mnist, models, quality
 from mpl_diffusion.data.mnist import VARIABLE
+from mpl_diffusion.evaluation import digits
 from mpl_diffusion.evaluation.digits import REFERENCE, write_reference
 from mpl_diffusion.files import load_tensors, save_tensors
 
@@ -109,12 +110,12 @@ def test_every_fault_is_clearly_worse_than_other_real_digits_of_the_stand_in(fau
 
 
 def test_the_stand_in_is_read_as_what_it_is(stand_in):
-    assert (read_digits(stand_in.images) == stand_in.labels).double().mean() > 0.9
+    assert (classify_digits(stand_in.images) == stand_in.labels).double().mean() > 0.9
 
 
 def test_shares_classes_and_accuracy_are_counts_of_what_is_read(stand_in):
     x = stand_in.images[:400]
-    read = read_digits(x)
+    read = classify_digits(x)
     asked = torch.where(torch.arange(400) < 100, (read + 1) % 10, read)  # a quarter wrong
     score = quality(x, asked)
     assert score.accuracy == 0.75 and quality(x).accuracy is None
@@ -131,7 +132,7 @@ def test_shares_classes_and_accuracy_are_counts_of_what_is_read(stand_in):
 def test_features_and_digits_are_the_classifiers_in_any_number_and_overshoot_is_clamped(stand_in):
     x, classifier = stand_in.images[:1003], models.load("digit-classifier")
     torch.testing.assert_close(digit_features(x), classifier.features(x), rtol=1e-4, atol=1e-4)
-    assert torch.equal(read_digits(x[:77]), classifier(x[:77]).argmax(1))
+    assert torch.equal(classify_digits(x[:77]), classifier(x[:77]).argmax(1))
     torch.testing.assert_close(digit_features(1.5 * x[:9]), classifier.features((1.5 * x[:9]).clamp(-1, 1)))
     assert digit_features(x[:1].double().requires_grad_()).requires_grad is False
 
@@ -151,7 +152,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("measure", [quality, digit_features, read_digits])
+@pytest.mark.parametrize("measure", [quality, digit_features, classify_digits])
 @pytest.mark.parametrize("case", WRONG)
 def test_images_that_are_no_digits_are_named(case, measure, stand_in):
     change, message = WRONG[case]
@@ -213,7 +214,7 @@ def test_what_is_written_for_a_new_classifier_is_what_quality_reads(box, monkeyp
 
 @with_mnist
 def test_the_classifier_reads_at_least_993_of_1000_test_digits(real):
-    accuracy = float((read_digits(real[1].images) == real[1].labels).double().mean())
+    accuracy = float((classify_digits(real[1].images) == real[1].labels).double().mean())
     told = json.loads(load_tensors(models.WEIGHTS / CLASSIFIER)[1]["quality"])["accuracy"]
     assert accuracy >= 0.993 and abs(accuracy - told) < 5e-4
 

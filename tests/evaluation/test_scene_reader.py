@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from mpl_diffusion import SceneReader, adherence, captions, models, read_scenes, scene_features, scenes, variety
+from mpl_diffusion import SceneReader, adherence, diversity, models, read_scenes, scene_features, scenes
 from mpl_diffusion.data.scenes import ANY, COLOURS, DIGITS, PLACES, RELATIONS
+from mpl_diffusion.evaluation import scenes as captions
 from mpl_diffusion.files import load_tensors
 
 # ----------------------------------------------------------------------------------- the network
@@ -171,16 +172,16 @@ def test_variety_is_the_mean_distance_of_two_pictures_of_one_caption():
     images, asked = scenes(6, captions="all").images, ["a", "b", "a", "b", "a", "b"]
     distance = torch.cdist(scene_features(images), scene_features(images))
     of_a, of_b = (distance[k::2, k::2].sum() / 6 for k in (0, 1))
-    assert variety(images, asked) == pytest.approx(float(of_a + of_b) / 2, rel=1e-4)
-    assert variety(images[:1].expand(4, 3, 64, 64), ["a"] * 4) == pytest.approx(0, abs=1e-2)
+    assert diversity(images, asked) == pytest.approx(float(of_a + of_b) / 2, rel=1e-4)
+    assert diversity(images[:1].expand(4, 3, 64, 64), ["a"] * 4) == pytest.approx(0, abs=1e-2)
 
 
 def test_variety_needs_two_pictures_of_each_caption():
     images = scenes(3, captions="all").images
     with pytest.raises(ValueError, match="'a green five' has one picture; expected at least two of each caption"):
-        variety(images, ["a red six", "a red six", "a green five"])
+        diversity(images, ["a red six", "a red six", "a green five"])
     with pytest.raises(ValueError, match="3 images and 2 captions"):
-        variety(images, ["a red six"] * 2)
+        diversity(images, ["a red six"] * 2)
 
 
 # ----------------------------------------------------------------------------------- the one from the box

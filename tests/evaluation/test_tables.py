@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from mpl_diffusion import load, measured, models, tables
+from mpl_diffusion import load, load_table, models
 from mpl_diffusion.__main__ import main
+from mpl_diffusion.evaluation import tables
 from mpl_diffusion.evaluation.tables import SPACED, STEPS, Row, Walk, rows_of, walks, weights
 
 ETAS = (0.0, 0.2, 0.5, 1.0)
@@ -15,7 +16,7 @@ ETAS = (0.0, 0.2, 0.5, 1.0)
 
 @pytest.fixture(scope="module")
 def table():
-    return measured("ddim")
+    return load_table("ddim")
 
 
 # ----------------------------------------------------------------------------------- the table in the box
@@ -99,7 +100,7 @@ def test_the_command_writes_a_table_and_goes_on_where_it_stopped(two_walks, tmp_
     monkeypatch.setattr(tables, "rows_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         main(command)
-    first = measured(file)
+    first = load_table(file)
     assert [Walk(*row[:4]) for row in first.rows] == [two_walks[0], two_walks[1], two_walks[1]]
     assert [(row.last, row.evaluations) for row in first.rows[1:]] == [(True, 5), (False, 4)]
     assert main(command) == 1 and f"{file} is there already: go on with --resume" in capsys.readouterr().err
@@ -107,7 +108,7 @@ def test_the_command_writes_a_table_and_goes_on_where_it_stopped(two_walks, tmp_
     assert "holds rows of 100 images; go on with --n 100" in capsys.readouterr().err
     done.clear()
     assert main([*command, "--resume"]) == 0
-    assert done == [two_walks[2]] and measured(file).rows[:3] == first.rows and len(measured(file).rows) == 4
+    assert done == [two_walks[2]] and load_table(file).rows[:3] == first.rows and len(load_table(file).rows) == 4
     assert [path.name for path in file.parent.iterdir()] == ["ddim.json"]
 
 
@@ -123,7 +124,7 @@ def test_the_same_noise_starts_every_row_and_the_last_step_matters():
 
 def test_a_walk_is_the_sampler_that_it_names(monkeypatch):
     seen = {}
-    for name in ("ddim", "ddpm", "dpm_solver", "heun"):
+    for name in ("ddim", "ddpm", "dpm_solver", "ddim_heun"):
         monkeypatch.setattr(tables, name, lambda *args, name=name, **options: seen.update({name: (args, options)}))
     denoiser = load("mnist")
     for walk in (Walk("ddim", 5, 0.2, "linspace"), Walk("ddpm", 5), Walk("dpm_solver", 5), Walk("heun", 5)):
@@ -131,7 +132,7 @@ def test_a_walk_is_the_sampler_that_it_names(monkeypatch):
     assert seen["ddim"][1] == {"cond": "cond", "noise": "noise"} and seen["ddim"][0][4] == 0.2
     assert torch.equal(seen["ddim"][0][3], denoiser.process.times(5, "linspace"))
     assert seen["ddpm"][1] == {"variance": "beta", "cond": "cond", "noise": "noise"}
-    assert seen["heun"][1] == seen["dpm_solver"][1] == {"cond": "cond"}
+    assert seen["ddim_heun"][1] == seen["dpm_solver"][1] == {"cond": "cond"}
 
 
 # ----------------------------------------------------------------------------------- what may be wrong with one
@@ -139,7 +140,7 @@ def test_a_walk_is_the_sampler_that_it_names(monkeypatch):
 
 def test_an_unknown_table_is_named(capsys):
     with pytest.raises(FileNotFoundError, match=r"there is no table .*ddpm\.json; `python -m mpl_diffusion measure"):
-        measured("ddpm")
+        load_table("ddpm")
     assert main(["measure", "ddpm"]) == 1 and "no table is called 'ddpm'; there is 'ddim'" in capsys.readouterr().err
 
 
@@ -158,7 +159,7 @@ def test_a_table_of_other_weights_or_versions_is_refused(change, message, tmp_pa
     change(found)
     (tmp_path / "t.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match=message):
-        measured(tmp_path / "t.json")
+        load_table(tmp_path / "t.json")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -170,9 +171,11 @@ def test_a_missing_gpu_is_named(tmp_path, capsys):
 def test_half_a_file_is_damaged(tmp_path):
     (tmp_path / "t.json").write_bytes((models.WEIGHTS / "ddim.json").read_bytes()[:1000])
     with pytest.raises(ValueError, match="is damaged"):
-        measured(tmp_path / "t.json")
+        load_table(tmp_path / "t.json")
 
 
 def test_rows_are_plain_values():
-    assert all(isinstance(value, (str, int, float, bool, type(None))) for row in measured("ddim").rows for value in row)
+    assert all(
+        isinstance(value, (str, int, float, bool, type(None))) for row in load_table("ddim").rows for value in row
+    )
     assert Row._fields[:4] == Walk._fields

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpl_diffusion import Schedule, cosine, from_alpha_bar, linear, sigmoid, table
+from mpl_diffusion import Schedule, cosine, from_alpha_bar, from_beta, linear, sigmoid
 
 SCHEDULES = {"linear": linear(), "cosine": cosine(), "sigmoid": sigmoid(), "short": linear(7), "one step": linear(1)}
 schedules = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
@@ -94,7 +94,7 @@ def test_the_jump_is_the_chain(schedule):
 
 @given(betas)
 def test_any_betas_give_a_falling_alpha_bar_and_keep_the_variance(values):
-    s = table(values)
+    s = from_beta(values)
     t = torch.arange(s.T + 1)
     assert s.T == len(values) and (s.alpha_bar.diff() <= 0).all() and (s.snr.diff() <= 0).all()
     torch.testing.assert_close(s.signal(t) ** 2 + s.noise(t) ** 2, torch.ones(s.T + 1).double(), rtol=0, atol=1e-15)
@@ -103,7 +103,7 @@ def test_any_betas_give_a_falling_alpha_bar_and_keep_the_variance(values):
 
 @given(betas)
 def test_any_betas_can_be_brought_to_zero_terminal_snr(values):
-    s = table(values)
+    s = from_beta(values)
     if s.T > 1 and float(s.alpha_bar[1]) > float(s.alpha_bar[-1]) * (1 + 1e-9):
         z = s.zero_terminal_snr()
         assert float(z.signal(z.T)) == 0 and float(z.signal(1)) == pytest.approx(float(s.signal(1)), rel=1e-9)
@@ -200,10 +200,10 @@ def test_even_the_shortest_schedules_are_schedules(schedule, T):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: table([0.1, -0.1]), r"beta\[2\] = -0.1; each beta is a variance between 0 and 1"),
-        (lambda: table([0.1, 1.5]), r"beta\[2\] = 1.5; each beta"),
-        (lambda: table([0.1, math.nan, 0.2]), r"beta\[2\] = nan; each beta"),
-        (lambda: table([]), r"beta has shape \(1,\); expected \(T \+ 1,\) with T at least 1"),
+        (lambda: from_beta([0.1, -0.1]), r"beta\[2\] = -0.1; each beta is a variance between 0 and 1"),
+        (lambda: from_beta([0.1, 1.5]), r"beta\[2\] = 1.5; each beta"),
+        (lambda: from_beta([0.1, math.nan, 0.2]), r"beta\[2\] = nan; each beta"),
+        (lambda: from_beta([]), r"beta has shape \(1,\); expected \(T \+ 1,\) with T at least 1"),
         (lambda: Schedule(torch.full((3, 3), 0.1)), r"beta has shape \(3, 3\); expected \(T \+ 1,\)"),
         (lambda: Schedule(torch.tensor([0.1, 0.2])), r"beta\[0\] = 0.1; row 0 is the clean data, so it must be 0"),
         (lambda: Schedule(torch.tensor([math.nan, 0.2])), r"beta\[0\] = nan"),
@@ -242,7 +242,7 @@ def test_a_schedule_cannot_be_changed_and_prints_what_is_left_at_T():
         linear(10).beta = torch.zeros(3)
     assert repr(linear(200)) == "Schedule(linear, T=200, signal(T)=0.364)"
     given = torch.tensor([0.1, 0.2])
-    s = table(given)
+    s = from_beta(given)
     given[0] = 0.9
     assert float(s.beta[1]) == pytest.approx(0.1)
 

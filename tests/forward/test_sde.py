@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpl_diffusion import MLP, VE, VP, Denoiser, ScheduleVP, SubVP, cosine, linear, sigmoid, table
+from mpl_diffusion import MLP, VE, VP, Denoiser, ScheduleVP, SubVP, cosine, from_beta, linear, sigmoid
 from mpl_diffusion.forward.sde import SDE, solver_times
 
 SCHEDULES = {"linear": linear(), "cosine": cosine(), "sigmoid": sigmoid(), "short": linear(7), "one step": linear(1)}
@@ -18,7 +18,7 @@ SDES = {
     "another VP": VP(0.5, 7, t_min=0.01),
     "linear": ScheduleVP(linear()),
     "cosine": ScheduleVP(cosine()),
-    "4 steps": ScheduleVP(table([0.1, 0.0, 0.5, 0.2])),
+    "4 steps": ScheduleVP(from_beta([0.1, 0.0, 0.5, 0.2])),
 }
 sdes = pytest.mark.parametrize("sde", SDES.values(), ids=SDES)
 betas = st.lists(st.floats(0, 1 - 1e-6), min_size=1, max_size=40)
@@ -75,7 +75,7 @@ def test_a_schedule_in_continuous_time_equals_its_table_at_every_k_over_T(schedu
 
 @given(betas)
 def test_any_table_without_a_beta_of_1_can_be_read_in_continuous_time(values):
-    schedule = table(values)
+    schedule = from_beta(values)
     sde, T = ScheduleVP(schedule), schedule.T
     fine = torch.linspace(0, 1, 20 * T + 1, dtype=torch.float64)
     close(sde.alpha_bar(fine[::20]), schedule.alpha_bar, rtol=1e-11, atol=1e-300)

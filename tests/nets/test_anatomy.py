@@ -11,16 +11,16 @@ from mpl_diffusion import (
     MLP,
     Denoiser,
     UNet,
+    ablate,
     attention_maps,
     classifier_free,
     cosine,
-    costs,
+    count_flops,
     feature_maps,
-    influence,
-    reach,
+    override_time,
+    receptive_field,
+    receptive_radius,
     shared_attention,
-    told,
-    without,
 )
 from mpl_diffusion.nets.anatomy import PARTS
 
@@ -74,7 +74,7 @@ def test_sizes_that_come_twice_are_both_kept():
 def test_a_part_that_is_out_changes_the_answer_and_is_back_afterwards(part):
     net, (x, t, cond) = shaken(small()), given()
     before, weights = net(x, t, cond), {k: v.clone() for k, v in net.state_dict().items()}
-    with without(net, part):
+    with ablate(net, part):
         assert not torch.allclose(net(x, t, cond), before, atol=1e-5)
     assert torch.equal(net(x, t, cond), before) and not hooks(net)
     assert all(torch.equal(v, weights[k]) for k, v in net.state_dict().items())
@@ -84,7 +84,7 @@ def test_a_part_that_is_out_changes_the_answer_and_is_back_afterwards(part):
 def test_a_part_is_back_after_an_error(part):
     net, (x, t, cond) = shaken(small()), given()
     before = net(x, t, cond)
-    with pytest.raises(KeyboardInterrupt), without(net, part), told(net, lambda t: 0 * t):
+    with pytest.raises(KeyboardInterrupt), ablate(net, part), override_time(net, lambda t: 0 * t):
         raise KeyboardInterrupt
     assert torch.equal(net(x, t, cond), before) and not hooks(net)
 
@@ -94,7 +94,7 @@ def test_without_skips_nothing_finer_than_the_bottleneck_comes_up():
     net, (x, t, cond) = shaken(small()), given()
     seen = []
     net.up[-1].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    with without(net, "skips"):
+    with ablate(net, "skips"):
         net(x, t, cond)
     (h,) = seen
     assert torch.equal(h[:, :, ::2, ::2], h[:, :, 1::2, 1::2]) and not h[:, 24:].any() and h[:, :24].any()
@@ -102,7 +102,7 @@ def test_without_skips_nothing_finer_than_the_bottleneck_comes_up():
 
 def test_without_attention_the_network_is_one_whose_attention_adds_nothing():
     net, (x, t, cond) = shaken(small()), given()
-    with without(net, "attention"):
+    with ablate(net, "attention"):
         out = net(x, t, cond)
     for stage in (*net.down, net.middle, *net.up):
         for layer in stage.self_attention:
@@ -112,7 +112,7 @@ def test_without_attention_the_network_is_one_whose_attention_adds_nothing():
 
 def test_without_time_the_network_is_one_whose_times_are_all_alike():
     net, (x, t, cond) = shaken(small()), given()
-    with without(net, "time"):
+    with ablate(net, "time"):
         out = net(x, t, cond)
         assert torch.equal(out, net(x, 0 * t, cond))
     silent([net.time[-1]])
@@ -122,21 +122,21 @@ def test_without_time_the_network_is_one_whose_times_are_all_alike():
 def test_without_time_the_resblocks_still_hear_the_label():
     net, (x, t, cond) = shaken(small()), given()
     silent(layer.out for stage in (*net.down, net.middle, *net.up) for layer in stage.cross_attention)
-    with without(net, "time"):
+    with ablate(net, "time"):
         assert not torch.allclose(net(x, t, cond), net(x, t, cond % 10 + 1), atol=1e-5)
 
 
 def test_without_labels_every_label_is_nothing():
     net, (x, t, cond) = shaken(small()), given()
     nothing = net(x, t)
-    with without(net, "labels"):
+    with ablate(net, "labels"):
         assert torch.equal(net(x, t, cond), nothing)
     assert not torch.allclose(net(x, t, cond), nothing, atol=1e-5)
 
 
 def test_a_part_can_be_taken_out_again_and_again_also_within_itself():
     net, (x, t, cond) = shaken(small()), given()
-    before, part = net(x, t, cond), without(net, "skips")
+    before, part = net(x, t, cond), ablate(net, "skips")
     with part:
         out = net(x, t, cond)
         with part:
@@ -145,15 +145,15 @@ def test_a_part_can_be_taken_out_again_and_again_also_within_itself():
     assert torch.equal(net(x, t, cond), before)
     with part:
         assert torch.equal(net(x, t, cond), out)
-    with without(net):
+    with ablate(net):
         assert torch.equal(net(x, t, cond), before)
 
 
 def test_several_parts_and_nested_ones_are_the_same():
     net, (x, t, cond) = shaken(small()), given()
-    with without(net, "skips", "time"):
+    with ablate(net, "skips", "time"):
         both = net(x, t, cond)
-    with without(net, "skips"), without(net, "time"):
+    with ablate(net, "skips"), ablate(net, "time"):
         assert torch.equal(net(x, t, cond), both)
 
 
@@ -161,22 +161,22 @@ def test_a_denoiser_that_holds_a_network_will_do():
     denoiser, (x, _, cond) = Denoiser(shaken(small()), cosine(1000), "v"), given()
     before = denoiser(x, 500, cond)
     for part in PARTS:
-        with without(denoiser, part):
+        with ablate(denoiser, part):
             assert not torch.allclose(denoiser(x, 500, cond), before, atol=1e-6)
-    with told(denoiser, lambda t: t + 200):
+    with override_time(denoiser, lambda t: t + 200):
         assert not torch.allclose(denoiser(x, 500, cond), before, atol=1e-6)
 
 
 def test_an_unknown_or_missing_part_is_named_and_leaves_nothing_behind():
     net = small(vocabulary=0)
     with pytest.raises(ValueError, match="no part is called 'skip'; there are 'skips', 'attention'"):
-        with without(net, "time", "skip"):
+        with ablate(net, "time", "skip"):
             pass
     with pytest.raises(ValueError, match="this network has no labels"):
-        with without(net, "labels"):
+        with ablate(net, "labels"):
             pass
     with pytest.raises(ValueError, match="there is no U-Net in this MLP"):
-        with told(MLP(), lambda t: t):
+        with override_time(MLP(), lambda t: t):
             pass
     assert not hooks(net)
 
@@ -187,10 +187,10 @@ def test_an_unknown_or_missing_part_is_named_and_leaves_nothing_behind():
 def test_a_network_that_is_told_another_time_answers_for_that_one():
     net, (x, t, cond) = shaken(small()), given()
     truth, frozen = net(x, t, cond), net(x, torch.full_like(t, 500.0), cond)
-    with told(net, 500):
+    with override_time(net, 500):
         assert torch.equal(net(x, t, cond), frozen)
         assert torch.equal(net(x, t=t, cond=cond), frozen)
-    with told(net, lambda t: t[[1, 2, 0]]):
+    with override_time(net, lambda t: t[[1, 2, 0]]):
         torch.testing.assert_close(net(x, t[[2, 0, 1]], cond), truth)
     assert torch.equal(net(x, t, cond), truth) and not hooks(net)
 
@@ -210,7 +210,7 @@ def test_a_network_that_is_told_another_time_answers_for_that_one():
 )
 def test_costs_sum_to_what_torch_counts(net, size):
     x = torch.randn(2, net.channels, size, size)
-    cost = costs(net, x)
+    cost = count_flops(net, x)
     assert sum(c.parameters for c in cost.values()) == sum(p.numel() for p in net.parameters())
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         net(x[:1], torch.zeros(1))
@@ -219,7 +219,7 @@ def test_costs_sum_to_what_torch_counts(net, size):
 
 
 def test_costs_of_a_block_are_those_by_hand():
-    cost = costs(small(), torch.randn(1, 1, 28, 28))
+    cost = count_flops(small(), torch.randn(1, 1, 28, 28))
     assert cost["stem"] == (9 * 4 * 16 + 16, 9 * 4 * 16 * 14 * 14)
     res = 2 * (9 * 16 * 16 + 16) + 2 * (16 + 16) + 64 * 32 + 32
     assert cost["down 14x14"] == (res, 2 * 9 * 16 * 16 * 196 + 64 * 32)
@@ -232,7 +232,7 @@ def test_costs_of_a_block_are_those_by_hand():
 
 def test_influence_is_the_gradient():
     net, (x, _, _) = shaken(small(vocabulary=0)), given(batch=1, size=(8, 8))
-    m, step = influence(net, x, 300, (3, 4)), 1e-2
+    m, step = receptive_field(net, x, 300, (3, 4)), 1e-2
     times = torch.full((1,), 300.0)
     for i, j in ((3, 4), (0, 0), (7, 2)):
         up, down = x.clone(), x.clone()
@@ -244,12 +244,12 @@ def test_influence_is_the_gradient():
 
 def test_convolutions_alone_see_the_field_that_the_rule_says():
     net, x = shaken(small(vocabulary=0)), torch.randn(1, 1, 104, 104)
-    with without(net, "attention"):
-        m = influence(net, x, 300, (52, 52), statistics=False) > 0
+    with ablate(net, "attention"):
+        m = receptive_field(net, x, 300, (52, 52), statistics=False) > 0
     assert m.sum() == 78**2 and m.any(0).sum() == m.any(1).sum() == 78  # 2 + 3 2 2 + 2 2 + 6 2 4 + 3 2 2
-    assert (influence(net, x, 300, (52, 52), statistics=False) > 0).float().mean() > 0.99
-    with without(net, "attention"):
-        assert (influence(net, x, 300, (52, 52)) > 0).float().mean() > 0.99
+    assert (receptive_field(net, x, 300, (52, 52), statistics=False) > 0).float().mean() > 0.99
+    with ablate(net, "attention"):
+        assert (receptive_field(net, x, 300, (52, 52)) > 0).float().mean() > 0.99
 
 
 def test_holding_the_statistics_still_changes_no_value():
@@ -257,21 +257,21 @@ def test_holding_the_statistics_still_changes_no_value():
     seen = []
     net.head.register_forward_hook(lambda module, args, out: seen.append(out.detach()))
     for statistics in (True, False):
-        influence(net, x, 300, (0, 0), statistics=statistics)
+        receptive_field(net, x, 300, (0, 0), statistics=statistics)
     torch.testing.assert_close(*seen, rtol=1e-4, atol=1e-4)
 
 
 def test_influence_needs_no_gradient_mode_and_leaves_none_behind():
     net, (x, _, _) = shaken(small()).requires_grad_(False), given()
     with torch.no_grad():
-        assert influence(net, x, 300, (0, 0)).shape == (28, 28)
+        assert receptive_field(net, x, 300, (0, 0)).shape == (28, 28)
     assert not x.requires_grad and x.grad is None and not hooks(net)
 
 
 def test_reach_is_the_mean_distance():
     m = torch.zeros(5, 7)
     m[1, 2], m[1, 6], m[4, 2] = 2.0, 1.0, 1.0  # 0, 4 and 3 pixels away
-    assert reach(m, (1, 2)) == pytest.approx(7 / 4)
+    assert receptive_radius(m, (1, 2)) == pytest.approx(7 / 4)
 
 
 # --------------------------------------------------------------------------------------- where it looks for each word

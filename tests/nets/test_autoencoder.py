@@ -7,20 +7,20 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import avg_pool2d, pad
 
 from mpl_diffusion import (
+    AlternatingTrainer,
     Autoencoder,
-    Compression,
+    AutoencoderLosses,
     PatchDiscriminator,
-    Perceptual,
+    PerceptualLoss,
     Trainer,
-    Turns,
     adaptive_weight,
     batches,
-    compress,
-    hinge,
-    kl_to_standard,
+    hinge_loss,
+    kl_to_standard_normal,
     load,
     scenes,
 )
+from mpl_diffusion.training import losses as compress
 
 FACTORS = 2, 4, 8, 16
 
@@ -34,7 +34,7 @@ def measured(autoencoder):
 
 @pytest.fixture(scope="module")
 def perceptual():
-    return Perceptual(load("digit-classifier"))
+    return PerceptualLoss(load("digit-classifier"))
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +209,8 @@ def test_perceptual_distance_is_the_sum_over_depth_of_mean_squared_distances_of_
             u, v = (classifier.body[: 3 * depth](w[:, colour : colour + 1]) for w in (x, y))
             u, v = (w / w.square().sum(1, keepdim=True).sqrt() for w in (u, v))
             expected.append((u - v).square().sum(1).mean() / 3)
-        torch.testing.assert_close(Perceptual(classifier, depth)(x, y), sum(expected))
-    torch.testing.assert_close(Perceptual(classifier)(x, y), sum(expected[:6]))
+        torch.testing.assert_close(PerceptualLoss(classifier, depth)(x, y), sum(expected))
+    torch.testing.assert_close(PerceptualLoss(classifier)(x, y), sum(expected[:6]))
 
 
 def test_the_same_strokes_in_another_colour_are_at_a_distance(perceptual, pictures):
@@ -218,7 +218,7 @@ def test_the_same_strokes_in_another_colour_are_at_a_distance(perceptual, pictur
 
 
 def test_the_perceptual_network_learns_nothing_and_lets_the_gradient_through_to_the_picture(pictures):
-    perceptual = Perceptual(load("digit-classifier").requires_grad_(True))
+    perceptual = PerceptualLoss(load("digit-classifier").requires_grad_(True))
     x_hat = blur(pictures).requires_grad_()
     perceptual(pictures, x_hat).backward()
     assert x_hat.grad.abs().amax((1, 2, 3)).gt(0).all()
@@ -229,17 +229,21 @@ def test_the_perceptual_network_learns_nothing_and_lets_the_gradient_through_to_
 def test_kl_is_that_of_torch_per_latent_number():
     mean, log_var = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64).unbind(0)
     exact = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).mean()
-    torch.testing.assert_close(kl_to_standard(mean, log_var), exact)
-    assert kl_to_standard(torch.zeros(3), torch.zeros(3)) == 0
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_var), exact)
+    assert kl_to_standard_normal(torch.zeros(3), torch.zeros(3)) == 0
 
 
 def test_hinge_is_0_beyond_the_margin_1_for_a_critic_that_says_nothing_and_falls_in_between():
-    assert hinge(torch.tensor([1.0, 5.0]), torch.tensor([-1.0, -3.0])) == 0
-    assert hinge(torch.zeros(4, 1, 3, 3), torch.zeros(2)) == 1
-    assert hinge(torch.tensor([0.5]), torch.tensor([-1.0])) == 0.25 == hinge(torch.tensor([2.0]), torch.tensor([-0.5]))
-    assert hinge(torch.tensor([-1.0]), torch.tensor([1.0])) == 2
+    assert hinge_loss(torch.tensor([1.0, 5.0]), torch.tensor([-1.0, -3.0])) == 0
+    assert hinge_loss(torch.zeros(4, 1, 3, 3), torch.zeros(2)) == 1
+    assert (
+        hinge_loss(torch.tensor([0.5]), torch.tensor([-1.0]))
+        == 0.25
+        == hinge_loss(torch.tensor([2.0]), torch.tensor([-0.5]))
+    )
+    assert hinge_loss(torch.tensor([-1.0]), torch.tensor([1.0])) == 2
     real, fake = torch.tensor([0.0, 2.0], requires_grad=True), torch.tensor([0.0, -2.0], requires_grad=True)
-    hinge(real, fake).backward()
+    hinge_loss(real, fake).backward()
     assert real.grad.tolist() == [-0.25, 0] and fake.grad.tolist() == [0.25, 0]  # what is clear teaches no more
 
 
@@ -261,7 +265,7 @@ def test_the_adaptive_weight_makes_both_gradients_equally_long_at_the_last_layer
 def parts(critic=True, seed=0):
     torch.manual_seed(seed)
     autoencoder, judge = Autoencoder(f=2), PatchDiscriminator(width=8)
-    return Compression(autoencoder, Perceptual(load("digit-classifier")), judge if critic else None)
+    return AutoencoderLosses(autoencoder, PerceptualLoss(load("digit-classifier")), judge if critic else None)
 
 
 def graded(losses, x, seed=1):
@@ -344,13 +348,13 @@ def test_the_critics_loss_judges_the_reconstruction_of_before_and_does_not_reach
     assert len(seen) == 2 and torch.equal(seen[0], x) and torch.equal(seen[1], x_hat.detach())
     assert all(p.grad is None or not p.grad.any() for p in losses.autoencoder.parameters())
     assert all(p.grad.any() for p in losses.critic.layers[0].parameters())
-    torch.testing.assert_close(loss, hinge(losses.critic(x), losses.critic(x_hat)))
+    torch.testing.assert_close(loss, hinge_loss(losses.critic(x), losses.critic(x_hat)))
 
 
 def test_autoencoder_and_critic_take_turns_and_the_perceptual_network_stays(pictures):
     losses = parts()
     before = {name: p.detach().clone() for name, p in losses.named_parameters() if name.endswith("weight")}
-    turns = Turns(
+    turns = AlternatingTrainer(
         Trainer(losses.autoencoder, losses.autoencoder_loss, warmup=1),
         Trainer(losses.critic, losses.critic_loss, warmup=1),
     )

@@ -14,12 +14,12 @@ from mpl_diffusion import (
     bits_per_dim,
     bound_terms,
     cosine,
-    discretised,
+    discretised_gaussian,
     linear,
     mixture_1d,
     variational_bound,
 )
-from mpl_diffusion.reverse.elbo import gaussian, prior_term
+from mpl_diffusion.reverse.elbo import gaussian_log_prob, prior_term
 
 LINE = mixture_1d([0.3, 0.7], [-1.5, 1.0], [0.3, 0.4])
 WIDE = mixture_1d([1], [0], [1])
@@ -168,7 +168,7 @@ def test_a_chain_that_starts_below_T_has_its_own_first_term():
 @pytest.mark.parametrize("std", [1e-4, 0.01, 0.3, 5.0])
 def test_the_probabilities_of_all_levels_add_up_to_1(mean, std):
     levels = (torch.arange(256, dtype=torch.float64) / 127.5 - 1)[:, None]
-    log_p = discretised(levels, torch.full((256, 1), mean, dtype=torch.float64), torch.tensor(std))
+    log_p = discretised_gaussian(levels, torch.full((256, 1), mean, dtype=torch.float64), torch.tensor(std))
     assert float(log_p.exp().sum()) == pytest.approx(1, abs=1e-9) and not log_p.isnan().any()
 
 
@@ -178,14 +178,14 @@ def test_far_from_the_mean_the_discretised_density_keeps_its_digits_on_either_si
     x0, mean, std = torch.zeros(1, 1).double(), torch.full((1, 1), side * 0.5).double(), torch.tensor(0.0025).double()
     edge = (0.5 - 1 / 255) / 0.0025
     expected = -0.5 * edge**2 - math.log(edge * math.sqrt(2 * math.pi))
-    assert float(discretised(x0, mean, std)) == pytest.approx(expected, rel=1e-6)
+    assert float(discretised_gaussian(x0, mean, std)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_narrow_bin_has_the_density_times_its_width():
     levels = (torch.arange(100, 110, dtype=torch.float64) / 127.5 - 1)[:, None]
     mean, std = torch.zeros(10, 1).double(), torch.tensor(0.5).double()
-    expected = gaussian(levels, mean, std) + math.log(2 / 255)
-    torch.testing.assert_close(discretised(levels, mean, std), expected, rtol=0, atol=1e-4)
+    expected = gaussian_log_prob(levels, mean, std) + math.log(2 / 255)
+    torch.testing.assert_close(discretised_gaussian(levels, mean, std), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
@@ -194,7 +194,7 @@ def test_images_cost_bits(variance):
     schedule = cosine(50)
     images = (torch.randint(0, 256, (2, 1, 8, 8)) / 127.5 - 1).float()
     denoiser = Denoiser(lambda x, t, cond=None: torch.zeros_like(x), schedule, "v")
-    nats = variational_bound(denoiser, schedule, images, None, None, variance, discretised, generator=seeded())
+    nats = variational_bound(denoiser, schedule, images, None, None, variance, discretised_gaussian, generator=seeded())
     bits = bits_per_dim(-nats, 64)
     assert bits.shape == (2,) and ((bits > 8) & (bits < 60)).all()
 
@@ -242,7 +242,7 @@ def test_terms_come_lazily_one_number_per_row_repeat_with_their_seed_and_keep_no
             r"t = 20.*NaN or infinite",
         ),
         (
-            lambda d, x: list(bound_terms(d, linear(20), 2 + x.abs(), decoder=discretised)),
+            lambda d, x: list(bound_terms(d, linear(20), 2 + x.abs(), decoder=discretised_gaussian)),
             r"expected images in \[-1, 1\]",
         ),
     ],

@@ -15,7 +15,7 @@ from mpl_diffusion import (
     dynamic_threshold,
     edit_x0,
     final,
-    interval,
+    guidance_interval,
     linear,
 )
 
@@ -217,7 +217,7 @@ def test_each_sample_may_have_a_w_of_its_own(shape, when):
 @shapes
 def test_w_may_depend_on_t(shape):
     x_t, cond = torch.randn(shape, dtype=torch.float64), torch.randint(1, 11, (28, 1))
-    only = classifier_free(labelled, interval(4.0, 20, 60))
+    only = classifier_free(labelled, guidance_interval(4.0, 20, 60))
     for t, w in ((19, 1.0), (20, 4.0), (60, 4.0), (61, 1.0)):
         assert torch.equal(only(x_t, t, cond), classifier_free(labelled, w)(x_t, t, cond))
     t = torch.arange(28) * 4  # 20 and 60 among them
@@ -236,7 +236,7 @@ def test_where_w_is_1_or_0_one_evaluation_is_enough():
     x, cond = torch.randn(5, 2), torch.ones(5, 1, dtype=torch.long)
     for w in (1, 0, torch.ones(5), 2):
         classifier_free(counted, w)(x, 50, cond)
-    classifier_free(counted, interval(3, 60, 100))(x, 50, cond)
+    classifier_free(counted, guidance_interval(3, 60, 100))(x, 50, cond)
     assert asked == [(5, True), (5, False), (10, True), (10, True), (5, True)]
 
 
@@ -327,7 +327,7 @@ def test_a_scale_that_is_none_is_named(w):
     with pytest.raises(ValueError, match=named):
         classifier_free(labelled, w)
     with pytest.raises(ValueError, match=named):
-        interval(w, 0, 5)
+        guidance_interval(w, 0, 5)
     with pytest.raises(ValueError, match=named):
         classifier_free(labelled, lambda t: w)(torch.randn(5, 2), 37, torch.ones(5, 1))
     with pytest.raises(ValueError, match=r"expected a finite number from 0 .* or one per sample"):
@@ -355,7 +355,7 @@ def test_a_share_of_rescaling_that_is_none_is_named(rescale):
 
 def test_an_interval_that_ends_before_it_starts_is_refused():
     with pytest.raises(ValueError, match="start = 60, end = 20; expected start <= end"):
-        interval(2.0, 60, 20)
+        guidance_interval(2.0, 60, 20)
 
 
 def test_guidance_without_a_condition_is_refused():

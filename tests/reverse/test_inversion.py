@@ -13,8 +13,8 @@ from mpl_diffusion import (
     SubVP,
     cosine,
     ddim,
+    ddim_heun,
     final,
-    heun,
     invert,
     linear,
     mixture_1d,
@@ -58,7 +58,7 @@ def stretch(process, steps):
     return process.times(steps)
 
 
-def down(process, steps, sampler=heun):
+def down(process, steps, sampler=ddim_heun):
     times = stretch(process, steps)
     x = along_the_flow(process, start_of(process, times), times[-1], times[0])
     return final(sampler(GAUSSIAN.denoiser(process), process, x, times)), start_of(process, times)
@@ -92,7 +92,7 @@ def test_all_the_way_to_the_data_heun_with_half_the_steps_is_nearer_than_ddim(sc
     """The same number of calls."""
     x = along_the_flow(schedule, MEAN + STD * points(), 0, 1000)
     exact = GAUSSIAN.denoiser(schedule)
-    two, one = (final(walk(exact, schedule, x, n)) for walk, n in ((heun, 20), (ddim, 40)))
+    two, one = (final(walk(exact, schedule, x, n)) for walk, n in ((ddim_heun, 20), (ddim, 40)))
     error_of_two, error_of_one = (float((end - MEAN - STD * points()).abs().max()) for end in (two, one))
     assert error_of_two < error_of_one / 1.5
 
@@ -113,12 +113,12 @@ def test_up_and_down_again_comes_home_to_second_order(process):
     errors = []
     for steps in (20, 40, 80):
         code = final(invert(exact, process, x, steps))
-        errors.append(float((final(heun(exact, process, code, steps)) - x).square().mean().sqrt()))
+        errors.append(float((final(ddim_heun(exact, process, code, steps)) - x).square().mean().sqrt()))
     assert errors[2] < 5e-3 and errors[0] > 2.5 * errors[1] > 6 * errors[2], errors
 
 
 def test_the_correction_where_nothing_but_noise_arrives_is_half_the_change_of_v():
-    """One step up to signal = 0, by the formula of `heun` itself: x' = cos x + sin v + delta/2 (v' - v turned)."""
+    """One step up to signal = 0, by the formula of `ddim_heun` itself: x' = cos x + sin v + delta/2 (v' - v turned)."""
     schedule, t = linear(400).zero_terminal_snr(), 300
     exact, x = GAUSSIAN.denoiser(schedule), points()
     exact.x0 = lambda x, t, cond=None: torch.full_like(x, MEAN)
@@ -142,7 +142,7 @@ def test_where_eps_never_changes_every_number_of_steps_is_exact(process, order):
     start = final(invert(lambda x, t, cond=None: eps, process, x0, times, order))
     moved = (x0 - float(process.noise(times[-1])) * eps) / float(process.signal(times[-1]))
     torch.testing.assert_close(start, process.signal(times[0]) * moved + process.noise(times[0]) * eps)
-    for walk in (heun, ddim):
+    for walk in (ddim_heun, ddim):
         back = final(walk(lambda x, t, cond=None: eps, process, start, times))
         torch.testing.assert_close(back, x0, rtol=1e-9, atol=1e-9 / float(process.signal(times[0])))
 
@@ -164,7 +164,7 @@ def test_an_inverted_ddim_step_is_the_ddim_step_with_its_ends_exchanged():
 @pytest.mark.parametrize(
     "walk, calls",
     [
-        (lambda d, s, x: heun(d, s, x, 5), [20, 16, 16, 12, 12, 8, 8, 4, 4]),
+        (lambda d, s, x: ddim_heun(d, s, x, 5), [20, 16, 16, 12, 12, 8, 8, 4, 4]),
         (lambda d, s, x: invert(d, s, x, 5), [4, 4, 4, 8, 8, 12, 12, 16, 16, 20]),
         (lambda d, s, x: invert(d, s, x, 5, order=1), [4, 4, 8, 12, 16]),
     ],
@@ -191,11 +191,11 @@ def test_the_times_arrived_at_are_told_and_the_condition_is_passed_on():
         return torch.zeros_like(x)
 
     assert [step.t for step in invert(spy, schedule, torch.zeros(2, 2), 4, cond=cond)] == [5, 10, 15, 20]
-    assert [step.t for step in heun(spy, schedule, torch.zeros(2, 2), 4, cond=cond)] == [15, 10, 5, 0]
+    assert [step.t for step in ddim_heun(spy, schedule, torch.zeros(2, 2), 4, cond=cond)] == [15, 10, 5, 0]
     assert all(c is cond for c in heard)
 
 
-@pytest.mark.parametrize("walk", [heun, invert])
+@pytest.mark.parametrize("walk", [ddim_heun, invert])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_x_is_left_alone_and_its_kind_kept_on_images_too(walk, dtype):
     x = torch.randn(2, 1, 4, 4, dtype=dtype, requires_grad=True)
@@ -209,12 +209,12 @@ def test_x_is_left_alone_and_its_kind_kept_on_images_too(walk, dtype):
     "walk, message",
     [
         (lambda d, s, x: invert(d, s, x, order=3), r"order = 3; expected 1 \(DDIM, one call a step\) or 2"),
-        (lambda d, s, x: heun(d, s, x, 0), r"steps = 0; expected a whole number from 1 to T = 20"),
-        (lambda d, s, x: heun(d, s, x, [0, 5, 20]), r"times = \[0, 5, 20\]; expected at least two, each smaller"),
+        (lambda d, s, x: ddim_heun(d, s, x, 0), r"steps = 0; expected a whole number from 1 to T = 20"),
+        (lambda d, s, x: ddim_heun(d, s, x, [0, 5, 20]), r"times = \[0, 5, 20\]; expected at least two, each smaller"),
         (lambda d, s, x: invert(d, s, x, [20, 5, 9]), r"times = \[20, 5, 9\]; expected at least two, each smaller"),
-        (lambda d, s, x: heun(lambda x, t, cond: x[:1], s, x, 3), r"the denoiser returned \(1, 2\); expected x's"),
+        (lambda d, s, x: ddim_heun(lambda x, t, cond: x[:1], s, x, 3), r"the denoiser returned \(1, 2\); expected x's"),
         (lambda d, s, x: invert(lambda x, t, cond: x * math.nan, s, x, 3), "the walk ended in NaN or infinity"),
-        (lambda d, s, x: heun(lambda x, t, cond: x * math.nan, s, x, 3), "the walk ended in NaN or infinity"),
+        (lambda d, s, x: ddim_heun(lambda x, t, cond: x * math.nan, s, x, 3), "the walk ended in NaN or infinity"),
     ],
 )
 def test_bad_input_is_named(walk, message):

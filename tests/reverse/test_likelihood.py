@@ -15,7 +15,7 @@ from mpl_diffusion import (
     GaussianMixture,
     ScheduleVP,
     SubVP,
-    adaptive,
+    adaptive_solver,
     bits_per_dim,
     cosine,
     linear,
@@ -50,7 +50,7 @@ def test_the_likelihood_is_the_mixtures_own_to_1e_4_nats_by_default(sde):
 
 @pytest.mark.parametrize("name", ["VP", "SubVP", "VE", "linear"])
 def test_the_likelihood_is_the_mixtures_own_to_1e_6_nats_at_a_tight_tolerance(name):
-    assert error(SDES[name], points(SDES[name]), solver=adaptive(1e-8)) < 1e-6
+    assert error(SDES[name], points(SDES[name]), solver=adaptive_solver(1e-8)) < 1e-6
 
 
 def test_100_fixed_steps_of_rk4_reach_1e_4_nats():

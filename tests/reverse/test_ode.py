@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mpl_diffusion import EULER, HEUN, MIDPOINT, RK4, adaptive, integrate
+from mpl_diffusion import EULER, HEUN, MIDPOINT, RK4, adaptive_solver, integrate
 from mpl_diffusion.reverse.ode import DORMAND_PRINCE, rk_step
 
 TABLEAUS = {"Euler": EULER, "midpoint": MIDPOINT, "Heun": HEUN, "RK4": RK4, "Dormand-Prince": DORMAND_PRINCE}
@@ -84,7 +84,7 @@ def test_forth_and_back_is_home():
 
 def test_every_arrival_is_yielded_at_exactly_its_time():
     times = [1.0, 0.7, 0.55, 0.1]
-    for solver in (RK4, adaptive()):
+    for solver in (RK4, adaptive_solver()):
         walk = list(integrate(swing, torch.ones(2).double(), times, solver))
         assert [t for t, _ in walk] == times[1:]
         for t, x in walk:
@@ -98,7 +98,7 @@ def test_every_arrival_is_yielded_at_exactly_its_time():
 def test_a_solver_that_chooses_its_steps_keeps_to_its_tolerance(tolerance):
     """The sum of at most 100 steps' errors; a tighter tolerance is not met by accident of a looser one."""
     x = torch.tensor([1.0, -3.0, 0.01]).double()
-    error = (adaptive(tolerance)(swing, x, 0.0, 10.0) - x * math.exp(math.sin(10))).abs().max()
+    error = (adaptive_solver(tolerance)(swing, x, 0.0, 10.0) - x * math.exp(math.sin(10))).abs().max()
     assert 0.01 * tolerance < float(error) < 100 * tolerance
 
 
@@ -110,7 +110,7 @@ def test_it_steps_finely_where_the_velocity_is_steep_and_coarsely_elsewhere():
         visited.append(t)
         return -10 * (x - math.tanh(50 * t))
 
-    adaptive(1e-6)(velocity, torch.zeros(1).double(), -3.0, 6.0)
+    adaptive_solver(1e-6)(velocity, torch.zeros(1).double(), -3.0, 6.0)
     near = sum(abs(t) < 0.1 for t in visited)
     assert near / 0.2 > 5 * (len(visited) - near) / 5.8
 
@@ -118,18 +118,20 @@ def test_it_steps_finely_where_the_velocity_is_steep_and_coarsely_elsewhere():
 def test_a_step_costs_six_evaluations_because_its_last_stage_is_the_next_ones_first():
     """x = t: no error at all, so steps of 1/10, 5/10 and the rest of the way."""
     calls = []
-    end = adaptive()(lambda x, t: calls.append(t) or torch.ones_like(x), torch.zeros(1).double(), 0.0, 1.0)
+    end = adaptive_solver()(lambda x, t: calls.append(t) or torch.ones_like(x), torch.zeros(1).double(), 0.0, 1.0)
     assert len(calls) == 1 + 3 * 6 and float(end) == pytest.approx(1, abs=1e-14)
 
 
 def test_it_goes_back_in_time_and_bears_an_entry_that_rests():
     x = torch.tensor([1.0, 0.0]).double()
-    torch.testing.assert_close(adaptive(1e-9)(swing, x, 2.0, -2.0), x * math.exp(-math.sin(2)), rtol=1e-8, atol=0)
+    torch.testing.assert_close(
+        adaptive_solver(1e-9)(swing, x, 2.0, -2.0), x * math.exp(-math.sin(2)), rtol=1e-8, atol=0
+    )
 
 
 def test_float32_reaches_what_float32_can():
     x = torch.ones(3)
-    y = adaptive(1e-6)(swing, x, 0.0, 2.0)
+    y = adaptive_solver(1e-6)(swing, x, 0.0, 2.0)
     assert y.dtype == torch.float32 and float((y - math.exp(math.sin(2))).abs().max()) < 1e-5
 
 
@@ -141,12 +143,12 @@ def test_a_pole_is_not_stepped_over():
     with pytest.raises(
         ValueError, match=r"near t = 1 the step shrank to .*: (tolerance 1e-06 cannot be met|dx/dt is NaN)"
     ):
-        adaptive(1e-6)(lambda x, t: x**2, torch.ones(1).double(), 0.0, 2.0)
+        adaptive_solver(1e-6)(lambda x, t: x**2, torch.ones(1).double(), 0.0, 2.0)
 
 
 def test_a_velocity_of_nan_is_named():
     with pytest.raises(ValueError, match=r"near t = 0.* the step shrank to .*: dx/dt is NaN or infinite there"):
-        adaptive()(lambda x, t: x * (math.nan if t > 0.5 else 1), torch.ones(1).double(), 0.0, 2.0)
+        adaptive_solver()(lambda x, t: x * (math.nan if t > 0.5 else 1), torch.ones(1).double(), 0.0, 2.0)
 
 
 @pytest.mark.parametrize("solver", [EULER, RK4])
@@ -164,4 +166,4 @@ def test_a_walk_of_no_steps_is_refused_before_it_begins(times):
 @pytest.mark.parametrize("tolerance", [0, -1e-6, math.nan])
 def test_a_tolerance_must_be_positive(tolerance):
     with pytest.raises(ValueError, match=r"tolerance = .*; expected a number > 0"):
-        adaptive(tolerance)
+        adaptive_solver(tolerance)

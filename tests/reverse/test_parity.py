@@ -12,7 +12,7 @@ import diffusers  # the test extra brings it; without it parity is not tested, a
 import pytest
 import torch
 
-from mpl_diffusion import Denoiser, clamp, cosine, ddim, ddpm, final, linear, table
+from mpl_diffusion import Denoiser, clamp, cosine, ddim, ddpm, final, from_beta, linear
 
 SHAPES = {"points": (5, 2), "images": (2, 1, 8, 8)}
 NAMES = {"linear": linear(), "squaredcos_cap_v2": cosine()}
@@ -36,7 +36,7 @@ def theirs(kind, name, exact=True, **options):
 
 
 def same_betas(scheduler):
-    return table(scheduler.betas.double())
+    return from_beta(scheduler.betas.double())
 
 
 def start(shape, n, dtype=torch.float64):

@@ -23,15 +23,15 @@ from mpl_diffusion import (
     VE,
     VP,
     GaussianMixture,
-    adaptive,
+    adaptive_solver,
     ddim,
     dpm_solver,
     final,
     integrate,
     linear,
     log_likelihood,
+    ode_velocity,
     probability_flow,
-    velocity,
 )
 
 T = 1000
@@ -123,7 +123,7 @@ def test_each_fixed_step_is_torchdiffeqs(name, ours):
     """To rounding. Its rk4 is another one, Kutta's 3/8 rule: the same order, not the same steps."""
     sde, x = VP(), start()
     times = sde.times(20)
-    flow = velocity(PLANE.denoiser(sde), sde)
+    flow = ode_velocity(PLANE.denoiser(sde), sde)
     theirs = torchdiffeq.odeint(lambda t, x: flow(x, t), x, times, method=name)[1:]
     walk = [step.x for step in probability_flow(PLANE.denoiser(sde), sde, x, 20, ours or RK4)]
     close = 1e-10 if ours else 2e-2
@@ -135,13 +135,13 @@ def test_the_adaptive_solver_agrees_with_torchdiffeqs_dopri5_and_costs_no_more_t
     """Both at a tolerance of 1e-9. Ours bounds the largest error, theirs the root mean square."""
     calls = {"ours": 0, "theirs": 0}
     exact, x = PLANE.denoiser(sde), sde.prior(20, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    flow = velocity(exact, sde)
+    flow = ode_velocity(exact, sde)
 
     def count(who, x, t):
         calls[who] += 1
         return flow(x, t)
 
-    *_, (_, ours) = integrate(lambda x, t: count("ours", x, t), x, [1.0, 0.1], adaptive(1e-9))
+    *_, (_, ours) = integrate(lambda x, t: count("ours", x, t), x, [1.0, 0.1], adaptive_solver(1e-9))
     theirs = torchdiffeq.odeint(
         lambda t, x: count("theirs", x, t), x, torch.tensor([1.0, 0.1], dtype=torch.float64), rtol=1e-9, atol=1e-9
     )[-1]
@@ -163,7 +163,7 @@ def test_the_likelihood_is_the_one_that_torchdiffeq_integrates():
     times = torch.tensor([sde.t_min, 1.0], dtype=torch.float64)
     x_1, change = torchdiffeq.odeint(augmented, (x, torch.zeros(10).double()), times, rtol=1e-10, atol=1e-10)
     theirs = -0.5 * (x_1[-1] ** 2).sum(1) - math.log(2 * math.pi) + change[-1]
-    ours = log_likelihood(data.denoiser(sde), sde, x, solver=adaptive(1e-9))
+    ours = log_likelihood(data.denoiser(sde), sde, x, solver=adaptive_solver(1e-9))
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
@@ -171,7 +171,7 @@ def test_the_walk_to_the_end_agrees_with_a_peers_to_a_hundredth_of_the_smallest_
     """Whole walks of both packages' best: 50 steps of DPM-Solver++ and dopri5, in the sample's own units."""
     sde, x = VP(), start()
     exact = PLANE.denoiser(sde)
-    flow = velocity(exact, sde)
+    flow = ode_velocity(exact, sde)
     theirs = torchdiffeq.odeint(lambda t, x: flow(x, t), x, sde.times(1), rtol=1e-9, atol=1e-9)[-1]
     times = sde.t_min + (1 - sde.t_min) * torch.linspace(1, 0, 101).double() ** 2
     assert float((final(dpm_solver(exact, sde, x, times)) - theirs).abs().mean()) < 0.01 * math.sqrt(0.05)

@@ -19,7 +19,7 @@ from mpl_diffusion import (
     ScheduleVP,
     Step,
     SubVP,
-    adaptive,
+    adaptive_solver,
     clamp,
     cosine,
     ddim,
@@ -31,8 +31,8 @@ from mpl_diffusion import (
     langevin,
     linear,
     mixture_1d,
+    ode_velocity,
     probability_flow,
-    velocity,
 )
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -100,7 +100,7 @@ def test_without_churn_it_is_eulers_method_on_the_ode(sde, shape):
 def test_the_velocity_is_f_x_minus_half_g2_times_the_score(sde):
     x, t = torch.randn(5, 2).double(), 0.3
     score = sde.score_from_eps(bent(x, t), t)
-    close(velocity(bent, sde)(x, t), float(sde.f(t)) * x - 0.5 * float(sde.g2(t)) * score)
+    close(ode_velocity(bent, sde)(x, t), float(sde.f(t)) * x - 0.5 * float(sde.g2(t)) * score)
 
 
 @pytest.mark.parametrize("process", [linear(60), cosine(60), VP(), VE()], ids=["linear", "cosine", "VP", "VE"])
@@ -185,7 +185,7 @@ def test_each_solver_converges_with_its_order_on_an_exact_score():
     """Root mean square error of 30 points at t_min = 0.01 against a reference ten digits good, 60 to 240 steps."""
     sde = VP(t_min=0.01)
     exact, x = PLANE.denoiser(sde), sde.prior(30, 2, generator=seeded(), dtype=torch.float64)
-    reference = final(probability_flow(exact, sde, x, 1, adaptive(1e-10)))
+    reference = final(probability_flow(exact, sde, x, 1, adaptive_solver(1e-10)))
     solvers = {
         "Euler": (1, 0.1, lambda n: probability_flow(exact, sde, x, n, EULER)),
         "DDIM": (1, 0.1, lambda n: ddim(exact, sde, x, n)),
@@ -212,9 +212,9 @@ def test_the_ode_carries_a_gaussian_by_its_quantiles(sde):
         p_t = data.at(sde, t)
         return p_t.mean[0] + p_t.cov[0].sqrt() * z
 
-    for step in probability_flow(exact, sde, quantile(1.0), 5, adaptive(1e-10)):
+    for step in probability_flow(exact, sde, quantile(1.0), 5, adaptive_solver(1e-10)):
         torch.testing.assert_close(step.x, quantile(step.t), rtol=1e-7, atol=1e-8)
-    there = final(probability_flow(exact, sde, quantile(sde.t_min), sde.times(5).flip(0), adaptive(1e-10)))
+    there = final(probability_flow(exact, sde, quantile(sde.t_min), sde.times(5).flip(0), adaptive_solver(1e-10)))
     torch.testing.assert_close(there, quantile(1.0), rtol=1e-7, atol=1e-7)
 
 
@@ -315,7 +315,7 @@ def test_plain_langevin_stays_in_the_mode_where_it_starts_and_annealed_langevin_
     assert float((final(langevin(exact, sde, start + 0.5, 0.5, 100, 1.0, noise=zeros)).abs() - 4).abs().max()) < 1e-3
 
 
-@pytest.mark.parametrize(("solver", "steps"), [(RK4, 150), (adaptive(1e-8), 2)], ids=["RK4", "adaptive"])
+@pytest.mark.parametrize(("solver", "steps"), [(RK4, 150), (adaptive_solver(1e-8), 2)], ids=["RK4", "adaptive"])
 def test_the_way_to_noise_and_back_is_a_round_trip(solver, steps):
     sde, x0 = VP(), PLANE.sample(20, seeded())
     exact, up = PLANE.denoiser(sde), sde.times(steps).flip(0)
@@ -504,7 +504,7 @@ def test_a_walk_that_ends_in_nan_says_so(walk, bad):
         final(walk(broken, VP(), torch.randn(5, 2)))
     if walk is WALKS["probability_flow"]:
         with pytest.raises(ValueError, match=r"near t = 1 the step shrank .* dx/dt is NaN"):
-            final(probability_flow(broken, VP(), torch.randn(5, 2), 1, adaptive()))
+            final(probability_flow(broken, VP(), torch.randn(5, 2), 1, adaptive_solver()))
 
 
 def test_a_table_is_not_read_between_its_rows():

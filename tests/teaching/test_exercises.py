@@ -22,11 +22,11 @@ from mpl_diffusion import (
     ddpm,
     euler_maruyama,
     final,
+    from_beta,
     linear,
-    table,
     time_features,
 )
-from mpl_diffusion.forward.posterior import bridge
+from mpl_diffusion.forward.posterior import posterior
 from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
 from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.teaching.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
@@ -60,7 +60,7 @@ def test_a_solution_answers_every_case_with_finite_numbers(exercise):
 
 
 def as_schedule(alpha_bar):
-    return table(1 - alpha_bar[1:] / alpha_bar[:-1])
+    return from_beta(1 - alpha_bar[1:] / alpha_bar[:-1])
 
 
 def rows(alpha_bar):
@@ -75,20 +75,20 @@ def by_package(name):
         return final(ddim(lambda x, t, cond: eps, as_schedule(alpha_bar), x_t, steps=[t, t_next]))
 
     def ddpm_step(x_t, t, eps, z, beta):
-        return final(ddpm(lambda x, t, cond: eps, table(beta[1:]), x_t, steps=[t, t - 1], noise=[z]))
+        return final(ddpm(lambda x, t, cond: eps, from_beta(beta[1:]), x_t, steps=[t, t - 1], noise=[z]))
 
     def loss(net, x0, t, eps, alpha_bar):
         return ((net(as_schedule(alpha_bar).diffuse(x0, t, eps), t) - eps) ** 2).mean()
 
     def posterior_mean(x_t, x0, t, beta):
-        return bridge(table(beta[1:]), x_t, x0, t, t - 1)[0]
+        return posterior(from_beta(beta[1:]), x_t, x0, t, t - 1)[0]
 
     def mean_from_eps(x_t, t, eps, beta):
-        return posterior_mean(x_t, table(beta[1:]).x0_from_eps(x_t, t, eps), t, beta)
+        return posterior_mean(x_t, from_beta(beta[1:]).x0_from_eps(x_t, t, eps), t, beta)
 
     def beta_tilde(beta):
         ones = torch.ones(1, 1, dtype=torch.float64)
-        rows = [bridge(table(beta[1:]), ones, ones, t, t - 1)[1] for t in range(1, len(beta))]
+        rows = [posterior(from_beta(beta[1:]), ones, ones, t, t - 1)[1] for t in range(1, len(beta))]
         return torch.stack([beta[0], *rows])
 
     class Frozen(SDE):
@@ -170,7 +170,7 @@ def by_package(name):
         "time_features": time_features,
         "resblock_parameters": lambda *sizes: sum(p.numel() for p in ResBlock(*sizes, groups=1).parameters()),
         "self_attention": scaled_dot_product_attention,
-        "forward_diffusion": lambda x_0, t, eps, betas: table(betas).diffuse(x_0, t, eps),
+        "forward_diffusion": lambda x_0, t, eps, betas: from_beta(betas).diffuse(x_0, t, eps),
         "ema_update": ema_update,
         "nearest": nearest,
         "score": lambda eps, t, alpha_bar: as_schedule(alpha_bar).score_from_eps(eps, t),
@@ -182,8 +182,8 @@ def by_package(name):
         "noise_std": lambda alpha_bar_t: (
             rows(alpha_bar_t).noise(range(1, alpha_bar_t.numel() + 1)).view_as(alpha_bar_t)
         ),
-        "chain_step": lambda x, beta_t, z: table([float(beta_t)]).diffuse(x, 1, z),
-        "alpha_bar": lambda beta: table(beta[1:]).alpha_bar,
+        "chain_step": lambda x, beta_t, z: from_beta([float(beta_t)]).diffuse(x, 1, z),
+        "alpha_bar": lambda beta: from_beta(beta[1:]).alpha_bar,
         "diffuse": lambda x0, t, eps, alpha_bar: as_schedule(alpha_bar).diffuse(x0, t, eps),
         "half_point": lambda alpha_bar: int((as_schedule(alpha_bar).snr <= 1).nonzero()[0]),
         "snr_db": lambda alpha_bar: 10 * rows(alpha_bar).snr[1:].log10(),

@@ -16,18 +16,25 @@ from mpl_diffusion import (
     cosine,
     fast_precision,
     frechet,
-    ids,
     models,
     psnr,
-    recipes,
     scenes,
     sharpness,
+    tokenize,
 )
 from mpl_diffusion.data.mnist import VARIABLE, Digits
 from mpl_diffusion.data.scenes import ANY
 from mpl_diffusion.evaluation.scenes import Adherence
 from mpl_diffusion.models import MODELS, latents_of
-from mpl_diffusion.training.recipes import RECIPES, accuracy, encoded, standardise, to_half, wiggle
+from mpl_diffusion.training import recipes
+from mpl_diffusion.training.recipes import (
+    RECIPES,
+    augment,
+    classifier_accuracy,
+    encode_scenes,
+    round_to_half,
+    standardise_latents,
+)
 
 IMAGES = torch.rand(64, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
 LABELS = torch.arange(64) % 10
@@ -39,7 +46,7 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(recipes, "real_digits", lambda train=True: Digits(IMAGES, LABELS, "a few digits"))
     monkeypatch.setenv(VARIABLE, "offline")
     monkeypatch.setattr(models, "load", loaded)
-    monkeypatch.setattr(recipes, "encoded", lambda autoencoder, n, seed: (LATENTS, ids(["a red one"] * 64)))
+    monkeypatch.setattr(recipes, "encoded", lambda autoencoder, n, seed: (LATENTS, tokenize(["a red one"] * 64)))
 
 
 AUTOENCODERS = "scenes-autoencoder", "scenes-autoencoder-no-gan"  # of one encoder
@@ -48,7 +55,7 @@ LATENTS = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
 def loaded(name):
     model = MODELS[name]().eval().requires_grad_(False)
-    to_half(model)
+    round_to_half(model)
     return model
 
 
@@ -183,12 +190,12 @@ def centre(image):
 
 
 def test_without_a_wiggle_an_image_stays_as_it_is():
-    torch.testing.assert_close(wiggle(IMAGES, 0, 0, 0), IMAGES, atol=1e-5, rtol=0)
+    torch.testing.assert_close(augment(IMAGES, 0, 0, 0), IMAGES, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("options", [dict(pixels=3), dict(degrees=20), dict(scale=0.2)])
 def test_a_wiggle_moves_turns_and_scales_up_to_its_bounds_and_no_further(options):
-    images = wiggle(bar().expand(400, 1, 28, 28), **{"degrees": 0, "scale": 0, "pixels": 0, **options})
+    images = augment(bar().expand(400, 1, 28, 28), **{"degrees": 0, "scale": 0, "pixels": 0, **options})
     assert images.min() >= -1 - 1e-5 and images.max() <= 1 + 1e-5 and images[:, 0, 0, 0].max() < -0.99  # black outside
     moved, angle, mass = [], [], []
     for image in images:
@@ -210,10 +217,10 @@ def test_a_wiggle_moves_turns_and_scales_up_to_its_bounds_and_no_further(options
 
 def test_a_wiggle_is_as_exact_under_autocast():
     torch.manual_seed(1)
-    plain = wiggle(IMAGES)
+    plain = augment(IMAGES)
     torch.manual_seed(1)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(wiggle(IMAGES), plain)
+        assert torch.equal(augment(IMAGES), plain)
 
 
 class Knows(nn.Module):
@@ -232,7 +239,7 @@ def test_accuracy_is_the_share_read_right(monkeypatch):
     labels = torch.arange(1010) % 10
     images = (labels / 4.5 - 1)[:, None, None, None].expand(-1, 1, 28, 28)
     monkeypatch.setattr(recipes, "real_digits", lambda train: Digits(images, labels, "test" if not train else 0 / 0))
-    assert accuracy(Knows()) == {"accuracy": pytest.approx(0.6)}  # 0, 5 ... 9
+    assert classifier_accuracy(Knows()) == {"accuracy": pytest.approx(0.6)}  # 0, 5 ... 9
 
 
 def test_drawn_digits_are_measured_with_the_labels_asked_for(monkeypatch):
@@ -259,7 +266,7 @@ def test_rounded_to_half_every_weight_is_the_nearest_that_half_precision_has():
     net = nn.Sequential(nn.Linear(20, 20), nn.GroupNorm(2, 20))
     net.register_buffer("steps", torch.tensor(7))
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    to_half(net)
+    round_to_half(net)
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, before[name].half().to(tensor.dtype)) and tensor.dtype == before[name].dtype
     assert not torch.equal(net[0].weight, before["0.weight"])
@@ -272,7 +279,7 @@ def test_standardised_latents_of_other_training_scenes_have_mean_0_and_std_1_in_
     with torch.no_grad():
         autoencoder.encoder[-1].bias.add_(torch.arange(8.0))
         autoencoder.encoder[-1].weight.mul_(torch.arange(1.0, 9)[:, None, None, None])
-    standardise(autoencoder)
+    standardise_latents(autoencoder)
     ((n, how),) = asked
     assert n == 2000 and {"captions": "train", "train": True, **how} == {"captions": "train", "train": True, "seed": 1}
     with torch.no_grad():
@@ -299,7 +306,7 @@ def test_what_is_encoded_are_the_scaled_latents_of_fresh_scenes_with_their_capti
     autoencoder = Autoencoder(f=8)
     autoencoder.mean.fill_(3.0)
     autoencoder.std.fill_(0.5)
-    z, cond = encoded(autoencoder, 1100, seed=5)
+    z, cond = encode_scenes(autoencoder, 1100, seed=5)
     assert z.shape == (1100, 4, 1, 1) and cond[:, 0].tolist() == [0] * 500 + [1] * 500 + [2] * 100
     with torch.no_grad():
         for k, row in ((0, 499), (1, 500), (2, 1099)):
@@ -380,7 +387,7 @@ def test_painted_scenes_are_those_of_their_captions_unscaled_and_decoded(monkeyp
     assert [how["captions"] for _, how, _ in asked] == ["unseen", "held out"] and len(heard) == 6
     for k, (images, said) in enumerate(judged):
         x_T, cond = heard[3 * k]
-        assert x_T.shape == (20, *shape) and torch.equal(cond, ids(said)) and said == asked[k][2].captions
+        assert x_T.shape == (20, *shape) and torch.equal(cond, tokenize(said)) and said == asked[k][2].captions
         assert torch.equal(x_T, heard[0][0])  # the same noise for both
         x = shrunk(denoiser.process, 3) * x_T
         with torch.no_grad():

@@ -14,9 +14,10 @@ import tiny_recipe
 import torch
 from torch import nn
 
-from mpl_diffusion import Trainer, Turns, hinge, load, models, recipes
+from mpl_diffusion import AlternatingTrainer, Trainer, hinge_loss, load, models
 from mpl_diffusion.__main__ import main
 from mpl_diffusion.files import digest, load_tensors, save_tensors
+from mpl_diffusion.training import recipes
 from mpl_diffusion.training.runs import train
 
 
@@ -184,9 +185,9 @@ def pair(steps=40, batch=16, *, seed=0, device="cpu", precision=None, compile=Fa
     """A recipe of two trainers in turns, whose weights are rounded when all is done."""
     torch.manual_seed(seed)
     generator, critic = pair_model(), nn.Linear(2, 1)
-    trainer = Turns(
+    trainer = AlternatingTrainer(
         Trainer(generator, lambda x: -critic(generator(torch.randn_like(x))).mean(), warmup=5),
-        Trainer(critic, lambda x: hinge(critic(x), critic(generator(torch.randn_like(x)).detach())), warmup=5),
+        Trainer(critic, lambda x: hinge_loss(critic(x), critic(generator(torch.randn_like(x)).detach())), warmup=5),
     )
     data = tiny_recipe.Reported(tiny_recipe.DATA, size=batch, seed=seed)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mpl_diffusion import MLP, Denoiser, Trainer, Turns, batches, fast_precision, hinge, linear
+from mpl_diffusion import MLP, AlternatingTrainer, Denoiser, Trainer, batches, fast_precision, hinge_loss, linear
 from mpl_diffusion.files import load_tensors, save_tensors
 from mpl_diffusion.training.trainer import WINDOW, Progress, _gamma
 
@@ -434,9 +434,11 @@ def gan(seed=0, width=8, **options):
 
     def judged(x):
         log.append(("critic", x))
-        return hinge(critic(x), critic(generator(torch.randn_like(x)).detach()))
+        return hinge_loss(critic(x), critic(generator(torch.randn_like(x)).detach()))
 
-    turns = Turns(Trainer(generator, generated, warmup=5, **options), Trainer(critic, judged, warmup=5, **options))
+    turns = AlternatingTrainer(
+        Trainer(generator, generated, warmup=5, **options), Trainer(critic, judged, warmup=5, **options)
+    )
     turns.log = log
     return turns
 
@@ -507,7 +509,7 @@ def test_a_checkpoint_that_does_not_fit_changes_none_of_those_who_take_turns(tmp
     if other == "alone":
         stranger = stranger.trainers[0]
     if other == "three":
-        stranger = Turns(*stranger.trainers, gan().trainers[0])
+        stranger = AlternatingTrainer(*stranger.trainers, gan().trainers[0])
     stranger.save(path, {"seed": "1"})
     turns = gan()
     list(turns.run(data(), 1))
@@ -630,7 +632,7 @@ def test_a_loss_that_rises_is_a_divergence_unless_it_is_a_critic_s(rival):
 
     trainer = Trainer(model, rising)
     if rival:
-        Turns(Trainer(nn.Linear(2, 1), lambda x: x.sum()), trainer)
+        AlternatingTrainer(Trainer(nn.Linear(2, 1), lambda x: x.sum()), trainer)
         assert len(list(trainer.run(data(), 300))) == 300 and trainer.healthy
     else:
         with pytest.raises(ValueError, match="has diverged"):

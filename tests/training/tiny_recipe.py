@@ -4,7 +4,8 @@ import os
 
 import torch
 
-from mpl_diffusion import MLP, Denoiser, Trainer, batches, linear, models, recipes
+from mpl_diffusion import MLP, Denoiser, Trainer, batches, linear, models
+from mpl_diffusion.training import recipes
 
 DATA = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 explode_after = None  # a step: from there on the loss is 1,000 times as large

@@ -26,10 +26,10 @@ class Question(NamedTuple):
     since: float
 
 
-class TextBox(Scene):
-    """The widget that `ask` returns: `box.text = "a green five"` does what Enter does; each axis is an attribute."""
+class PromptBox(Scene):
+    """The widget that `prompt_box` returns: `box.text = "a green five"` does what Enter does; each axis is an attribute."""
 
-    _esm = source("scene.js", "ask.js")
+    _esm = source("scene.js", "prompt_box.js")
     _label = traitlets.Unicode().tag(sync=True, page=True)
     _axes = traitlets.List().tag(sync=True, page=True)
     _text = traitlets.Unicode().tag(sync=True, page=True)  # asked last, as is the place on the axes
@@ -52,7 +52,9 @@ class TextBox(Scene):
         self._question: Question | None = None  # the newest one; all others are stale
         self._worker: Thread | None = None  # alive only while there is something to paint
         axes = [{"label": a.label, "ticks": list(a.ticks), "buttons": a.buttons} for a in grid.values()]
-        super().__init__(_title=f"ask: {alt}" if alt else "ask", _label=label, _axes=axes, _text=text, _at=at)
+        super().__init__(
+            _title=f"prompt box: {alt}" if alt else "prompt box", _label=label, _axes=axes, _text=text, _at=at
+        )
         self._grid = grid
         self.on_msg(lambda _, said, __: self.stop() if said.get("stop") else self._ask(said["text"], said["at"]))
 
@@ -201,7 +203,7 @@ def _pictures(drawn) -> Iterator:
         yield drawn
 
 
-def ask(
+def prompt_box(
     paint: Callable,
     text: str,
     *,
@@ -212,10 +214,10 @@ def ask(
     start: Mapping | None = None,
     labels: Mapping[str, str] | None = None,
     **axes: Iterable,
-) -> TextBox:
+) -> PromptBox:
     """A box of words: Enter calls `paint(text, **values)` in the background and shows the picture that it returns.
 
-    `ask(paint, "a red seven left of a blue three", check=lambda text: ids([text]), w=[1, 2, 4, 8])`
+    `prompt_box(paint, "a red seven left of a blue three", check=lambda text: tokenize([text]), w=[1, 2, 4, 8])`
 
     A `paint` that yields pictures, such as the walk of a sampler, is shown as it goes; its last picture stays. A newer
     question ends the older walk at its next yield. A ValueError, of `check(text)` before or of `paint`, tells the
@@ -227,11 +229,11 @@ def ask(
         if strangers := set(given) - set(axes):
             raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes) or 'none'}")
     for name in axes:
-        if hasattr(TextBox, name):
+        if hasattr(PromptBox, name):
             raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
     grid = {name: Axis.of(name, values, labels.get(name)) for name, values in axes.items()}
     at = [axis.index(start[name]) if name in start else 0 for name, axis in grid.items()]
-    box = TextBox(paint, check, grid, at, text, alt, label)
+    box = PromptBox(paint, check, grid, at, text, alt, label)
     if at_once:
         try:
             box.text = text

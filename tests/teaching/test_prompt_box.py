@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mpl_diffusion.teaching.widgets import ask
+from mpl_diffusion.teaching.widgets import prompt_box
 
-ASK = importlib.import_module("mpl_diffusion.teaching.widgets.ask")
+ASK = importlib.import_module("mpl_diffusion.teaching.widgets.prompt_box")
 PATIENCE = 20  # seconds; no test waits so long unless it fails
 WORDS = {"one": 1, "two": 2, "three": 3}
 
@@ -71,7 +71,7 @@ def walk():
 
 @pytest.fixture
 def box(walk):
-    box = ask(walk, "first", at_once=False)
+    box = prompt_box(walk, "first", at_once=False)
     yield box
     box.stop()
     walk.step.release(9)
@@ -82,20 +82,20 @@ def box(walk):
 
 
 def test_the_first_picture_is_there_before_the_cell_ends():
-    box = ask(lambda text: shade(known(text)), "two", alt="a grey")
+    box = prompt_box(lambda text: shade(known(text)), "two", alt="a grey")
     assert (shown(box), box.status, box.caption, box.alt) == (2, "painted", "two", "a grey: two")
 
 
 def test_what_is_typed_is_what_paint_gets_and_what_the_picture_says():
     got = []
-    box = ask(lambda text: got.append(text) or shade(len(got)), "one")
+    box = prompt_box(lambda text: got.append(text) or shade(len(got)), "one")
     words = ' a "Füchsin" < 3  '
     assert answered(box, words) == "painted"
     assert (got, box.text, box.caption, shown(box)) == (["one", words], words, words, 2)
 
 
 def test_the_browser_asks_as_python_does():
-    box = ask(lambda text, w: shade(w), "one", w=[1, 2, 4, 8], labels={"w": "guidance w"})
+    box = prompt_box(lambda text, w: shade(w), "one", w=[1, 2, 4, 8], labels={"w": "guidance w"})
     box._handle_custom_msg({"text": "three", "at": [2]}, [])
     assert box.wait(PATIENCE)
     assert (box.text, box.w, shown(box), box.caption) == ("three", 4, 4, "three, guidance w = 4")
@@ -103,13 +103,13 @@ def test_the_browser_asks_as_python_does():
 
 def test_the_same_words_can_be_asked_for_again():
     count = iter(range(1, 9))
-    box = ask(lambda text: shade(next(count)), "one")
+    box = prompt_box(lambda text: shade(next(count)), "one")
     assert answered(box, "one") == "painted" and shown(box) == 2
     assert box._asked == 2, "the browser does not learn that it was heard"
 
 
 def test_setting_an_axis_paints_with_its_value():
-    box = ask(lambda text, w, kind: shade(w), "one", w=[1, 2, 4], kind=["a", "b"], start={"w": 2})
+    box = prompt_box(lambda text, w, kind: shade(w), "one", w=[1, 2, 4], kind=["a", "b"], start={"w": 2})
     assert shown(box) == 2
     box.w, box.kind = 4, "b"
     assert box.wait(PATIENCE)
@@ -120,9 +120,9 @@ def test_setting_an_axis_paints_with_its_value():
 
 
 def test_words_of_the_picture_follow_those_it_was_painted_for():
-    png = ask(lambda text: shade(0), "one").picture
+    png = prompt_box(lambda text: shade(0), "one").picture
     drawn = SimpleNamespace(png=lambda dpi: png, alt="a seven", caption="t = 0")
-    box = ask(lambda text, w: drawn, "one", alt="a scene", w=[3])
+    box = prompt_box(lambda text, w: drawn, "one", alt="a scene", w=[3])
     assert (box.caption, box.alt) == ("one, w = 3: t = 0", "a scene: one, w = 3: a seven")
 
 
@@ -141,7 +141,7 @@ def test_a_walk_is_shown_while_it_goes_and_its_last_picture_stays(box, walk):
 def test_at_most_half_the_time_goes_into_showing_a_walk_and_its_last_picture_is_always_shown(
     step, rendering, most, monkeypatch
 ):
-    png, clock, rendered = ask(lambda text: shade(0), "one").picture, SimpleNamespace(now=0.0, rendering=0.0), []
+    png, clock, rendered = prompt_box(lambda text: shade(0), "one").picture, SimpleNamespace(now=0.0, rendering=0.0), []
     monkeypatch.setattr(ASK, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
     def paint(text):
@@ -155,14 +155,14 @@ def test_at_most_half_the_time_goes_into_showing_a_walk_and_its_last_picture_is_
         rendered.append(k)
         return png
 
-    box = ask(paint, "one")
+    box = prompt_box(paint, "one")
     assert rendered[0] == 0 and rendered[-1] == 3999 and box._pictures == 4000
     assert 0.2 * most < clock.rendering / clock.now < most
 
 
 def test_the_picture_keeps_the_size_of_the_first():
     shapes = iter([(320, 400), (640, 100)])
-    box = ask(lambda text: shade(0, next(shapes)), "one")
+    box = prompt_box(lambda text: shade(0, next(shapes)), "one")
     assert answered(box, "two") == "painted"
     assert box._size == [400, 320]
 
@@ -197,14 +197,14 @@ def test_of_quick_questions_only_the_last_is_painted_to_the_end(box, walk):
 
 def test_an_answer_that_comes_late_is_never_shown():
     """It is overtaken at the last moment: while its picture is being rendered."""
-    png = ask(lambda text: shade(0), "one").picture
+    png = prompt_box(lambda text: shade(0), "one").picture
     captions = []
 
     def overtaken(dpi):
         box.text = "new"
         return png
 
-    box = ask(lambda text: SimpleNamespace(png=overtaken) if text == "old" else shade(9), "first")
+    box = prompt_box(lambda text: SimpleNamespace(png=overtaken) if text == "old" else shade(9), "first")
     box.observe(lambda change: captions.append(change.new), "_caption")
     assert answered(box, "old") == "painted"
     assert captions == ["new"] and shown(box) == 9
@@ -220,7 +220,7 @@ def test_an_error_of_a_stale_walk_is_nobodys_business():
             raise RuntimeError("too late")
         return shade(5)
 
-    box = ask(paint, "first")
+    box = prompt_box(paint, "first")
     box.text = "old"
     assert began.wait(PATIENCE)
     box.text = "new"
@@ -239,7 +239,7 @@ def test_one_thread_paints_at_a_time():
         inside.remove(text)
         return shade(0)
 
-    box = ask(paint, "first")
+    box = prompt_box(paint, "first")
     for k in range(5):
         box.text = str(k)
         time.sleep(0.004)
@@ -258,7 +258,9 @@ def test_an_unknown_word_is_told_with_the_known_ones_and_the_picture_stays(where
     def painting(text):
         return shade(WORDS.get(text, 99) if where == "check" else known(text))
 
-    box = ask(stepping if where == "the first step" else painting, "two", check=known if where == "check" else None)
+    box = prompt_box(
+        stepping if where == "the first step" else painting, "two", check=known if where == "check" else None
+    )
     before = (box.picture, box.caption)
     assert answered(box, "four") == "'four' is no number here; known are one, two, three"
     assert (box.picture, box.caption, box.text) == (*before, "four")
@@ -267,7 +269,7 @@ def test_an_unknown_word_is_told_with_the_known_ones_and_the_picture_stays(where
 
 
 def test_words_that_check_refuses_cost_no_running_walk(walk):
-    box = ask(walk, "x", at_once=False, check=lambda text: known("four") if text == "typo" else None)
+    box = prompt_box(walk, "x", at_once=False, check=lambda text: known("four") if text == "typo" else None)
     box.text = "right"
     walk.until_it_steps()
     box.text = "typo"
@@ -293,7 +295,7 @@ def test_any_other_error_is_shown_with_its_type(error, words):
             raise error
         return shade(7)
 
-    box = ask(paint, "good")
+    box = prompt_box(paint, "good")
     assert answered(box, "bad") == words and box.error is error and shown(box) == 7
     assert answered(box, "good") == "painted"
 
@@ -310,13 +312,13 @@ def test_any_other_error_is_shown_with_its_type(error, words):
 )
 def test_a_paint_without_a_picture_is_told_so(drawn, words):
     with pytest.raises(ValueError, match=words):
-        ask(lambda text: drawn, "one")
+        prompt_box(lambda text: drawn, "one")
 
 
 def test_nothing_but_the_last_picture_hides_an_error_at_the_end_of_a_walk():
     """Pictures that come too fast are left out; one that is none is not."""
     with pytest.raises(ValueError, match="None"):
-        ask(lambda text: iter([shade(1), None]), "one")
+        prompt_box(lambda text: iter([shade(1), None]), "one")
 
 
 def test_a_generator_is_closed_when_its_picture_cannot_be_shown():
@@ -330,15 +332,15 @@ def test_a_generator_is_closed_when_its_picture_cannot_be_shown():
 
     mine = walk()  # it is not closed for want of an owner
     with pytest.raises(ValueError):
-        ask(lambda text: mine, "one")
+        prompt_box(lambda text: mine, "one")
     assert closed == [True]
 
 
 def test_an_error_with_the_first_words_is_raised_where_the_cell_is():
     with pytest.raises(ValueError, match="known are one, two, three"):
-        ask(lambda text: shade(0), "four", check=known)
+        prompt_box(lambda text: shade(0), "four", check=known)
     with pytest.raises(ZeroDivisionError):
-        ask(lambda text: 1 // 0, "one")
+        prompt_box(lambda text: 1 // 0, "one")
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,7 @@ def test_an_error_with_the_first_words_is_raised_where_the_cell_is():
 )
 def test_axes_that_make_no_sense_are_refused_before_anything_is_painted(options, words):
     with pytest.raises(ValueError, match=words):
-        ask(lambda text, **_: pytest.fail("it painted"), "one", **options)
+        prompt_box(lambda text, **_: pytest.fail("it painted"), "one", **options)
 
 
 # Ends
@@ -372,7 +374,7 @@ def test_a_closed_box_paints_no_further_and_its_thread_ends(box, walk):
 
 def test_no_thread_waits_while_there_is_nothing_to_paint():
     before = threading.active_count()
-    box = ask(lambda text: shade(0), "one")
+    box = prompt_box(lambda text: shade(0), "one")
     assert answered(box, "two") == "painted"
     assert box._worker is None
     assert threading.active_count() == before
@@ -391,8 +393,8 @@ def test_escape_drops_what_is_being_painted(box, walk):
 
 
 def test_a_box_shows_a_stable_label_and_its_picture_to_readers_without_a_live_view():
-    bundle = ask(lambda text, w: shade(0), "one", alt="a grey", w=range(1, 9))._repr_mimebundle_()
-    assert bundle["text/plain"] == 'ask: a grey | "one", w = 1 ... 8 (8)'
+    bundle = prompt_box(lambda text, w: shade(0), "one", alt="a grey", w=range(1, 9))._repr_mimebundle_()
+    assert bundle["text/plain"] == 'prompt box: a grey | "one", w = 1 ... 8 (8)'
     assert bundle["image/png"].startswith("iVBOR") and "application/vnd.jupyter.widget-view+json" in bundle
 
 
@@ -402,16 +404,16 @@ def test_a_box_that_has_not_painted_yet_has_no_picture(box):
 
 
 def test_a_page_of_its_own_asks_for_nothing_and_no_text_can_end_its_script(tmp_path):
-    box = ask(lambda text: shade(0), "</script><b>")
+    box = prompt_box(lambda text: shade(0), "</script><b>")
     page = box.save(tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("</script>") == 1 and "<b>" not in page
     assert not any(word in page for word in ("http://", "https://", "src=", "import "))
 
 
 CELLS = [
-    "import numpy as np\nfrom mpl_diffusion import ask",
+    "import numpy as np\nfrom mpl_diffusion import prompt_box",
     "def paint(text, w):\n    for k in range(5):\n        yield np.full((9, 9), (w + k) / 20)",
-    'box = ask(paint, "a grey", alt="greys", w=[1, 2, 4, 8], check=lambda text: 1 / (text != "zero"))\nbox',
+    'box = prompt_box(paint, "a grey", alt="greys", w=[1, 2, 4, 8], check=lambda text: 1 / (text != "zero"))\nbox',
     "box.w = 8\nbox.wait()\nprint(box.status, box.caption)",
     'box.text = "zero"\nbox.wait()\nprint(box.status)',
 ]
@@ -423,7 +425,7 @@ def test_the_box_passes_strict_nbval(tmp_path):
     nbclient.NotebookClient(notebook, kernel_name="python3", store_widget_state=False).execute()
     nbformat.write(notebook, tmp_path / "box.ipynb")
     shown, moved, wrong = (cell.outputs[-1] for cell in notebook.cells[2:])
-    assert shown.data["text/plain"] == 'ask: greys | "a grey", w = 1, 2, 4, 8'
+    assert shown.data["text/plain"] == 'prompt box: greys | "a grey", w = 1, 2, 4, 8'
     assert (moved.text, wrong.text) == ("painted a grey, w = 8\n", "ZeroDivisionError: division by zero\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     ran = subprocess.run([*command, f"--rootdir={tmp_path}", tmp_path], capture_output=True, text=True, cwd=tmp_path)
