@@ -63,11 +63,12 @@ def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: flo
 
         eps = eps_uncond + w (eps_cond - eps_uncond)
 
-    w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one - 1).
-    It is a number, one per sample, (B,), or a function of t that gives one: `guidance_interval(w, start, end)`.
-    cond (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be unlike.
-    `rescale` in [0, 1] takes x0_hat so far towards the std that it has without guidance, per sample: a cure for glaring
-    colours; the denoiser must know its process (Lin et al. 2024, sec. 3.4, do it to v; done to eps it hardly shows).
+    w = 0 is unconditional, w = 1 conditional, w > 1 guided (Ho & Salimans 2022, eq. 6, whose own w is this one -
+    1). It is a number, one per sample, (B,), or a function of t that gives one: `guidance_interval(w, start, end)`.
+    cond (B, L) is needed; "nothing" is all zeros, or the ids `negative`, (L,) or (B, L): what the samples are to be
+    unlike. `rescale` in [0, 1] takes x0_hat so far towards the std that it has without guidance, per sample: a cure
+    for glaring colours; the denoiser must know its process (Lin et al. 2024, sec. 3.4, do it to v; done to eps it
+    hardly shows).
 
     Both are asked in one batch of twice the rows; a batch that fills a CPU already goes in two halves, one after the
     other, which is 5 % faster. With the number 1, or 0, only one of them is asked, and it is the answer bit for bit.

@@ -1,7 +1,8 @@
 """Ordinary differential equations dx/dt = velocity(x, t): a solver is a function (velocity, x, t, h) -> x(t + h).
 
 An explicit Runge-Kutta method is its Butcher tableau, and a step with any of them is one loop; `adaptive_solver`
-makes a solver that chooses its own steps. x is a tensor of any shape and float dtype, t and h are numbers, and h < 0 goes back.
+makes a solver that chooses its own steps. x is a tensor of any shape and float dtype, t and h are numbers, and h < 0
+goes back.
 """
 
 from __future__ import annotations

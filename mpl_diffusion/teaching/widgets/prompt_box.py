@@ -27,7 +27,7 @@ class Question(NamedTuple):
 
 
 class PromptBox(Scene):
-    """The widget that `prompt_box` returns: `box.text = "a green five"` does what Enter does; each axis is an attribute."""
+    """The widget of `prompt_box`: `box.text = "a green five"` does what Enter does; each axis is an attribute."""
 
     _esm = source("scene.js", "prompt_box.js")
     _label = traitlets.Unicode().tag(sync=True, page=True)
