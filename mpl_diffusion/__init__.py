@@ -78,7 +78,7 @@ _HOME = {
     ],
     "evaluation.digits": ["quality", "digit_features", "classify_digits", "floor_at"],
     "evaluation.tables": ["load_table"],
-    "teaching.widgets": ["explore", "player", "particles", "watch", "predict"],
+    "teaching.widgets": ["explore", "player", "particles", "watch", "prompt_box"],
     "teaching.exercises": ["check"],
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
