@@ -126,7 +126,13 @@ def test_each_picture_has_words(path):
 def test_it_is_light(path):
     assert path.stat().st_size < 2 * 2**20
     sizes = [len(lines(cell.source)) for cell in code(path) if "\ncheck." not in cell.source]  # an exercise is empty
-    assert sum(sizes) <= 130 and max(sizes, default=0) <= 15
+    assert max(sizes, default=0) <= 20
+
+
+@each
+def test_no_line_of_code_is_cut_off_on_a_projector(path):
+    """JupyterLab at 1280 pixels shows 88 characters."""
+    assert [line for cell in code(path) for line in lines(cell.source) if len(line) > 88] == []
 
 
 def anchors(path):
