@@ -58,7 +58,7 @@ SNR_DB = Exercise(
 
 def cosine_alpha_bar(T):
     t = torch.arange(T + 1, dtype=torch.float64)
-    f = ((t / T + 0.008) / 1.008 * math.pi / 2).cos() ** 2
+    f = ((t / T + 0.008) / 1.008 * torch.pi / 2).cos() ** 2
     return f / f[0]
 
 
