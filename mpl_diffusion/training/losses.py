@@ -59,7 +59,7 @@ def adaptive_weight(likeness: Tensor, adversarial: Tensor, last: Tensor) -> Tens
     A number, without a gradient of its own.
     """
     one, other = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (likeness, adversarial))
-    return (one / (other + 1e-6)).clamp(max=1e3).detach()
+    return (one / (other + 1e-6)).clamp(max=1e3)  # grad, without create_graph, gives numbers that carry no graph
 
 
 class AutoencoderLosses(nn.Module):
