@@ -1,4 +1,4 @@
-"""The trained models that come with the package: how each is built, and its weights from the box."""
+"""The trained models that come with the package: how each is built, and its weights."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 
 def load(name: str | Path) -> nn.Module:
-    """A trained model, ready to be called: one of MODELS from the box, or the file that a training of yours wrote.
+    """A trained model, ready to be called: one of MODELS, shipped with the package, or a file that you trained.
 
     ValueError: an unknown name, or a file that is damaged or of another version; FileNotFoundError: there is none.
     """
@@ -71,8 +71,8 @@ def load(name: str | Path) -> nn.Module:
     model.load_state_dict(tensors)
     if kind == "scenes-latent" and header.get("latents") != latents_of(load("scenes-autoencoder-no-gan")):
         raise ValueError(
-            f"{path} was trained on the latents of another autoencoder than the one in the box: their meaning and "
-            f"their scale differ. `python -m mpl_diffusion train {kind}` makes it anew"
+            f"{path} was trained on the latents of another autoencoder than the one shipped with the "
+            f"package: their meaning and their scale differ. `python -m mpl_diffusion train {kind}` makes it anew"
         )
     return model
 

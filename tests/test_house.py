@@ -11,6 +11,7 @@ import mpl_diffusion
 
 HOME = Path(mpl_diffusion.__file__).parent
 FLOORS = (
+    {"checks"},
     {"files", "forward", "nets"},
     {"data", "reverse"},
     {"models", "teaching"},

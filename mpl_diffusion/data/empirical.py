@@ -17,8 +17,10 @@ class EmpiricalDenoiser:
     """
 
     def __init__(self, data: Tensor, process: Process):
-        if len(data) == 0 or not torch.isfinite(data).all():
-            raise ValueError(f"data has shape {tuple(data.shape)}; expected at least one row, and no NaN or infinity")
+        if data.ndim < 2 or len(data) == 0 or not torch.isfinite(data).all():
+            raise ValueError(
+                f"data has shape {tuple(data.shape)}; expected at least one row, (N, ...), no NaN or infinity"
+            )
         self.process, self.data = process, data
         self._flat = data.flatten(1).double()  # the softmax divides by noise^2, tiny at small t: keep all digits
         self._square = (self._flat**2).sum(1)

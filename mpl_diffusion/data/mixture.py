@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import check_finite_tensor, check_whole
 from ..forward.posterior import transition
 from ..forward.process import Process
 
@@ -26,6 +27,8 @@ class GaussianMixture:
     label: Tensor | None = None  # (K,) class of each component; by default each is its own
 
     def __post_init__(self):
+        if self.mean.ndim != 2:
+            raise ValueError(f"mean has shape {tuple(self.mean.shape)}; expected one point per component, (K, D)")
         K, D = self.mean.shape
         if self.weight.shape != (K,) or self.cov.shape not in ((K, D, D), (D, D)):
             raise ValueError(
@@ -34,15 +37,24 @@ class GaussianMixture:
             )
         if not torch.isclose(self.weight.sum(), self.weight.new_ones(())) or (self.weight < 0).any():
             raise ValueError(f"the weights sum to {float(self.weight.sum()):g}; expected shares that sum to 1")
+        check_finite_tensor(mean=self.mean)
+        if torch.linalg.cholesky_ex(self.cov).info.any() or not torch.isfinite(self.cov).all():
+            raise ValueError(
+                "a covariance is not positive definite; expected symmetric matrices with variances above 0 "
+                "(a single point is a small variance, 1e-6)"
+            )
+        if self.label is not None and (self.label.shape != (K,) or self.label.is_floating_point()):
+            raise ValueError(f"label has shape {tuple(self.label.shape)}, {self.label.dtype}; expected whole ({K},)")
 
     def at(self, process: Process, t) -> GaussianMixture:
-        """The law of x_t: means shrink by signal(t), covariances by signal(t)^2, and noise(t)^2 I is added."""
+        """The distribution of x_t: means shrink by signal(t), covariances by signal(t)^2, and noise(t)^2 I is added."""
         a, s = process.rates(t, self.mean)
         eye = torch.eye(self.mean.shape[1]).to(self.mean)
         return GaussianMixture(self.weight, a * self.mean, a**2 * self.cov + s**2 * eye, self.label)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n points, (n, D)."""
+        check_whole(n=n)
         k = torch.multinomial(self.weight, n, replacement=True, generator=generator)
         z = torch.randn(n, self.mean.shape[1], generator=generator, dtype=self.mean.dtype)
         scale = torch.linalg.cholesky(self.cov)
@@ -114,12 +126,21 @@ class GaussianMixture:
                 f"cond has shape {tuple(cond.shape)} and ids {int(cond.min())} ... {int(cond.max())}; expected "
                 f"({rows}, 1) and ids 0 ... {int(label.max()) + 1}, where 0 means any and k + 1 means class k"
             )
-        return (cond == 0) | (cond == label + 1)
+        allowed = (cond == 0) | (cond == label + 1)
+        if not allowed.any(1).all():
+            empty = cond[~allowed.any(1)][0].item()
+            raise ValueError(f"cond asks for id {empty}, and no component is labelled {empty - 1}")
+        return allowed
 
 
 def mixture_1d(weight, mean, std) -> GaussianMixture:
     """A mixture on the line, from three lists of K numbers; float64."""
     weight, mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (weight, mean, std))
+    if not (weight.ndim == 1 and weight.shape == mean.shape == std.shape):
+        shapes = ", ".join(str(tuple(v.shape)) for v in (weight, mean, std))
+        raise ValueError(f"weight, mean and std have shapes {shapes}; expected three lists of K numbers each")
+    if not (std > 0).all():
+        raise ValueError(f"std = {std.tolist()}; expected standard deviations above 0")
     return GaussianMixture(weight, mean[:, None], (std**2)[:, None, None])
 
 

@@ -1,4 +1,4 @@
-"""How good are drawn digits? Distances in the eyes of a digit classifier, against MNIST's test set, from the box.
+"""How good are drawn digits? Distances between a digit classifier's features of them and of MNIST's test set.
 
 The classifier's 64 features of the 10,000 test digits ship with the package, and so does every measure's *floor*: what
 real training digits get. Nothing is downloaded.
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .. import models
+from ..checks import check_whole
 from ..data.mnist import mnist
 from ..files import digest, load_tensors, save_tensors
 from ..nets.classifier import Classifier
@@ -118,6 +119,7 @@ def classify_digits(images: Tensor) -> Tensor:
 
 def floor_at(n: int) -> Floor:
     """What n real training digits get; between the measured sizes on a line in 1/n, beyond the last what that got."""
+    check_whole(low=0, n=n)
     floors = _reference()[1]
     if n < min(floors):
         raise ValueError(f"{n} images are too few to tell; expected at least {min(floors)}")

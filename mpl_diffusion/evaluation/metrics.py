@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..forward.process import Process, same_shape
+from ..checks import check_pictures, check_whole, is_integer, same_shape
+from ..forward.process import Process
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 0) -> float:
@@ -17,6 +18,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 
     x (n, ...), y (m, ...), in the units of the data. Biased upwards for finite samples: always hold it against its
     floor, the distance between two fresh data sets of the same sizes (Bonneel et al. 2015).
     """
+    check_whole(directions=directions)
     x, y = _two_samples(x, y)
     u = torch.randn(x.shape[1], directions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     u = u / u.norm(dim=0)
@@ -28,16 +30,17 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 256, seed: int = 
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
-    """2 E|x - y| - E|x - x'| - E|y - y'|: 0 only if both have one law (Szekely & Rizzo 2013)."""
+    """2 E|x - y| - E|x - x'| - E|y - y'|: 0 only if both have one distribution (Szekely & Rizzo 2013)."""
     x, y = _two_samples(x, y)
     return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).mean() - torch.cdist(y, y).mean())
 
 
 def two_sample_test(x: Tensor, y: Tensor, permutations: int = 500, seed: int = 0) -> float:
-    """p-value of "x and y come from one law": how often shuffled labels give as large an energy distance.
+    """p-value of "x and y come from one distribution": how often shuffled labels give as large an energy distance.
 
     Uniform on (0, 1] when they do; near 1/(permutations + 1) when they clearly do not. Keep n + m below about 4,000.
     """
+    check_whole(permutations=permutations)
     x, y = _two_samples(x, y)
     both = torch.cat([x, y])
     apart = torch.cdist(both, both)
@@ -73,8 +76,7 @@ def jackknife(measure: Callable[[Tensor], float], x: Tensor, parts: int = 10, se
 
     x (n, ...), k = `parts`, from 2 to n; in the units of `measure`.
     """
-    if not 2 <= parts <= len(x):
-        raise ValueError(f"parts = {parts!r}; expected from 2 to the number of rows, {len(x)}")
+    check_whole(low=2, high=len(x), parts=parts)
     groups = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).chunk(parts)
     left = torch.tensor([measure(x[torch.cat([*groups[:i], *groups[i + 1 :]])]) for i in range(len(groups))])
     return float(((len(groups) - 1) * left.double().var(correction=0)).sqrt())
@@ -89,7 +91,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> PrecisionRecall:
     be deceived (Naeem et al. 2020).
     """
     real, fake = _two_samples(real, fake)
-    if not 1 <= k < min(len(real), len(fake)):
+    if not is_integer(k) or not 1 <= k < min(len(real), len(fake)):
         raise ValueError(f"k = {k!r} for {len(real)} and {len(fake)} rows; expected 1 <= k < rows of either")
     real, fake = ((v - real.mean(0)).float() for v in (real, fake))  # near 0, so that single precision will do
     return PrecisionRecall(_share_among(fake, real, k), _share_among(real, fake, k))
@@ -106,7 +108,9 @@ def _share_among(points: Tensor, centres: Tensor, k: int) -> float:
 @torch.no_grad()
 def loss_at(denoiser, process: Process, x0: Tensor, t: int, eps: Tensor) -> float:
     """Mean squared error of eps_hat at one noise level, per coordinate: E |eps - denoiser(x_t, t)|^2."""
-    return float((denoiser(process.diffuse(x0, t, eps), t) - eps).square().mean())
+    eps_hat = denoiser(process.diffuse(x0, t, eps), t)
+    same_shape(eps=eps, eps_hat=eps_hat)
+    return float((eps_hat - eps).square().mean())
 
 
 def radial_power(images: Tensor) -> Tensor:
@@ -115,7 +119,7 @@ def radial_power(images: Tensor) -> Tensor:
     The orthonormal 2-D Fourier transform, |F|^2 averaged over rings and images: white noise of variance s^2 gives
     s^2 at every frequency (van der Schaaf & van Hateren 1996).
     """
-    if images.ndim != 3 or images.shape[1] != images.shape[2]:
+    if images.ndim != 3 or images.shape[1] != images.shape[2] or not images.numel():
         raise ValueError(f"images have shape {tuple(images.shape)}; expected squares, (B, N, N)")
     n = images.shape[-1]
     power = torch.fft.fft2(images.double(), norm="ortho").abs().square().mean(0)
@@ -131,6 +135,7 @@ def psnr(images: Tensor, originals: Tensor) -> float:
     (B, C, H, W) each. 20 dB: the error's RMS is a tenth of the range; 6 dB more halve it.
     """
     same_shape(images=images, originals=originals)
+    check_pictures(images=images, originals=originals)
     error = (images.double() - originals.double()).square().flatten(1).mean(1)
     return float((10 * torch.log10(4 / error)).mean())
 
@@ -142,6 +147,8 @@ def sharpness(images: Tensor, originals: Tensor) -> float:
     """
     same_shape(images=images, originals=originals)
     fine = [radial_power(v.flatten(0, 1))[v.shape[-1] // 8 + 1 :].sum() for v in (images, originals)]
+    if not fine[1] > 0:
+        raise ValueError("the originals have no fine detail: nothing above W/8 cycles per image to compare with")
     return float(fine[0] / fine[1])
 
 
@@ -152,6 +159,7 @@ def saturation(images: Tensor) -> float:
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images have shape {tuple(images.shape)}; expected colour pictures, (B, 3, H, W)")
+    check_pictures(images=images)
     x = images.double().clamp(-1, 1)
     return float((x.amax(1) - x.amin(1)).mean() / 2)
 
@@ -167,6 +175,11 @@ def mass_inside(maps: Tensor, boxes: Tensor, *, whole: bool = False) -> tuple[Te
         raise ValueError(
             f"maps {tuple(maps.shape)}, boxes {tuple(boxes.shape)}; expected maps (n, h, w) and boxes (n, 4)"
         )
+    if ((boxes < 0) | (boxes > 1)).any() or (maps < 0).any():
+        raise ValueError(
+            f"boxes run from {float(boxes.min()):g} to {float(boxes.max()):g}, maps from {float(maps.min()):g}; "
+            "expected boxes as shares of the square, 0 ... 1 (of pixels take `boxes / width`), and maps >= 0"
+        )
     left, top, right, bottom = boxes.T[:, :, None]
 
     def covered(low: Tensor, high: Tensor, cells: int) -> Tensor:
@@ -179,7 +192,7 @@ def mass_inside(maps: Tensor, boxes: Tensor, *, whole: bool = False) -> tuple[Te
 
 
 def _two_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    if x.shape[1:] != y.shape[1:] or len(x) < 2 or len(y) < 2:
+    if x.ndim < 2 or x.shape[1:] != y.shape[1:] or len(x) < 2 or len(y) < 2:
         raise ValueError(
             f"samples of shape {tuple(x.shape)} and {tuple(y.shape)}; expected (n, ...) and (m, ...), alike"
         )

@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .process import Process, same_shape
+from ..checks import same_shape
+from .process import Process
 
 
 def transition(process: Process, t, s) -> tuple[Tensor, Tensor]:
@@ -20,6 +21,8 @@ def transition(process: Process, t, s) -> tuple[Tensor, Tensor]:
     (a_t, s_t), (a_s, s_s) = ((process.signal(u).double(), process.noise(u).double()) for u in (t, s))
     if not (torch.as_tensor(s) < torch.as_tensor(t)).all():
         raise ValueError(f"s = {s}, t = {t}; expected an earlier s, s < t")
+    if (a_s == 0).any():
+        raise ValueError(f"signal(s) = 0 at s = {s}: x_s is pure noise already, and no step leads on from there")
     ratio = a_t / a_s
     return ratio, (s_t**2 - ratio**2 * s_s**2).clamp(min=0)
 
@@ -37,6 +40,8 @@ def posterior(process: Process, x_t: Tensor, x0: Tensor, t, s) -> tuple[Tensor, 
     process.rates(t, x_t)  # refuses times that are not one per row
     ratio, beta = transition(process, t, s)
     a_s, s_s, s_t = process.signal(s).double(), process.noise(s).double(), process.noise(t).double()
+    if (s_t == 0).any():
+        raise ValueError(f"noise(t) = 0 at t = {t}: x_t is the data itself there; expected a time with noise")
     on_x, on_x0, variance = ratio * (s_s / s_t) ** 2, a_s * beta / s_t**2, beta * (s_s / s_t) ** 2
     on_x, on_x0, variance = (
         v.to(x_t).reshape(v.shape + (1,) * (x_t.ndim - 1) if v.ndim else ()) for v in (on_x, on_x0, variance)

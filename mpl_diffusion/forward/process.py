@@ -9,10 +9,10 @@ equations, points (B, D) and images (B, C, H, W).
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import torch
 from torch import Tensor
+
+from ..checks import same_shape
 
 
 class Process:
@@ -74,6 +74,8 @@ class Process:
     def score_from_eps(self, eps: Tensor, t) -> Tensor:
         """The score, grad_x log p_t(x) = -eps / noise(t)  (Y. Song et al. 2021; Tweedie's formula)."""
         _, noise = self.rates(t, eps)
+        if (noise == 0).any():
+            raise ValueError("noise(t) = 0: the score of data without noise is infinite; ask at a later t")
         return -eps / noise
 
     def eps_from_score(self, score: Tensor, t) -> Tensor:
@@ -89,16 +91,3 @@ class Process:
         x = torch.randn(*shape, generator=generator, dtype=dtype, device=device)
         signal, noise = self.rates(self.T, x)
         return (signal**2 + noise**2).sqrt() * x
-
-
-def is_integer(n) -> bool:
-    """A whole number, of Python or NumPy, and not a truth value."""
-    return isinstance(n, Integral) and not isinstance(n, bool)
-
-
-def same_shape(**tensors: Tensor) -> None:
-    """A ValueError that names both shapes, before broadcasting makes a silent mistake of them."""
-    (first, a), *others = tensors.items()
-    for name, b in others:
-        if a.shape != b.shape:
-            raise ValueError(f"{first} has shape {tuple(a.shape)} and {name} {tuple(b.shape)}; expected the same shape")

@@ -14,7 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .process import Process, is_integer
+from ..checks import check_number, check_whole, is_integer
+from .process import Process
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,7 @@ class Schedule(Process):
 
         Each time by itself is uniform on 1 ... T; only the spread within a batch is smaller (Kingma et al. 2021, I.1).
         """
+        check_whole(n=n)
         u = (torch.arange(n, dtype=torch.float64) + torch.rand(1, generator=generator, dtype=torch.float64)) / n
         t = 1 + (u * self.T).long().clamp(max=self.T - 1)
         return t[torch.randperm(n, generator=generator)]
@@ -119,12 +121,17 @@ SPACINGS = {  # (T, steps) -> the falling times at which a denoiser is asked
 def from_beta(beta, name: str = "table") -> Schedule:
     """A schedule from any list beta_1 ... beta_T, as papers and most libraries store it (their index is our t - 1)."""
     beta = torch.as_tensor(beta, dtype=torch.float64)
+    if beta.ndim != 1:
+        raise ValueError(f"beta has shape {tuple(beta.shape)}; expected a list of T variances, (T,)")
     return Schedule(torch.cat([beta.new_zeros(1), beta]), name)
 
 
 def from_alpha_bar(alpha_bar: Tensor, beta_max: float = 1.0, name: str = "table") -> Schedule:
     """beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}, at most beta_max; alpha_bar has T + 1 rows, the first is 1."""
     alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.float64)
+    if alpha_bar.ndim != 1 or len(alpha_bar) < 2:
+        raise ValueError(f"alpha_bar has shape {tuple(alpha_bar.shape)}; expected (T + 1,) with T at least 1")
+    check_number(above=0, high=1, beta_max=beta_max)
     if alpha_bar[0] != 1:
         raise ValueError(f"alpha_bar[0] = {alpha_bar[0]:g}; row 0 is the clean data, so it must be 1")
     return from_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max), name)
@@ -140,6 +147,7 @@ def cosine(T: int = 1000, s: float = 0.008, beta_max: float = 0.999) -> Schedule
 
     The cap beta_max keeps alpha_bar_T above 0: 2.4e-9 for T = 1000.
     """
+    check_number(low=0, s=s)
     u = torch.arange(check_steps(T) + 1, dtype=torch.float64) / T
     f = ((u + s) / (1 + s) * math.pi / 2).cos() ** 2
     return from_alpha_bar(f / f[0], beta_max, "cosine")
@@ -149,12 +157,14 @@ def sigmoid(
     T: int = 1000, start: float = -3.0, end: float = 3.0, tau: float = 1.0, beta_max: float = 0.999
 ) -> Schedule:
     """alpha_bar falls along a logistic curve of width tau (Jabri et al. 2022; Chen 2023)."""
+    check_number(start=start)
+    check_number(above=start, end=end, cure="alpha_bar falls from `start` to `end`")
+    check_number(above=0, tau=tau)
     u = torch.arange(check_steps(T) + 1, dtype=torch.float64) / T
     f = torch.sigmoid(-((end - start) * u + start) / tau)
     return from_alpha_bar((f - f[-1]) / (f[0] - f[-1]), beta_max, "sigmoid")
 
 
 def check_steps(T: int) -> int:
-    if not is_integer(T) or T < 1:
-        raise ValueError(f"T = {T!r}; expected a whole number of steps, at least 1")
+    check_whole(T=T)
     return int(T)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..checks import check_number, check_whole, is_integer
 from .process import Process
 from .schedules import Schedule
 
@@ -46,17 +47,21 @@ class SDE(Process):
 
     def flow(self, t) -> tuple[float, float]:
         """f(t) and c(t) = g(t)^2 / (2 noise(t)): the probability flow is dx/dt = f x + c eps (eq. 13)."""
-        return float(self.f(t)), float(self.g2(t) / (2 * self.noise(t)))
+        noise = float(self.noise(t))
+        if noise == 0:
+            raise ValueError(
+                f"noise(t) = 0 at t = {float(t):g}: the flow is infinite there; stop at t_min = {self.t_min:g}"
+            )
+        return float(self.f(t)), float(self.g2(t)) / (2 * noise)
 
     def times(self, steps: int) -> Tensor:
         """1 = t_0 > ... > t_steps = t_min, evenly spaced, float64."""
-        whole = isinstance(steps, int) and not isinstance(steps, bool)
-        if not whole or steps < 1:
-            raise ValueError(f"steps = {steps!r}; expected a whole number, at least 1")
+        check_whole(steps=steps)
         return torch.linspace(1, self.t_min, steps + 1, dtype=torch.float64)
 
     def random_times(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n times from t_min to 1, stratified as a schedule's: each by itself is uniform (Kingma et al. 2021, I.1)."""
+        check_whole(n=n)
         u = (torch.arange(n, dtype=torch.float64) + torch.rand(1, generator=generator, dtype=torch.float64)) / n
         t = self.t_min + (1 - self.t_min) * u
         return t[torch.randperm(n, generator=generator)]
@@ -66,7 +71,7 @@ class SDE(Process):
         return super().rates(torch.as_tensor(t, dtype=torch.float64, device="cpu"), x)
 
     def prior_log_prob(self, x: Tensor) -> Tensor:
-        """log N(x; 0, (signal(1)^2 + noise(1)^2) I) in nats, (B, ...) -> (B,): the law that `prior` draws from."""
+        """log N(x; 0, (signal(1)^2 + noise(1)^2) I) in nats, (B, ...) -> (B,): the density of `prior`."""
         variance = float(self.signal(1.0) ** 2 + self.noise(1.0) ** 2)
         return -0.5 * (x**2 / variance + math.log(2 * math.pi * variance)).flatten(1).sum(1)
 
@@ -108,6 +113,12 @@ class VP(VariancePreserving):
     beta_min: float = 0.1
     beta_max: float = 20.0
 
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(low=0, beta_min=self.beta_min)
+        check_number(low=self.beta_min, beta_max=self.beta_max, cure="beta_min comes first")
+        check_number(above=0, beta_max=self.beta_max)
+
     def beta(self, t) -> Tensor:
         return self.beta_min + clock(t) * (self.beta_max - self.beta_min)
 
@@ -137,6 +148,11 @@ class VE(SDE):
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number(above=0, sigma_min=self.sigma_min)
+        check_number(above=self.sigma_min, sigma_max=self.sigma_max, cure="sigma_min comes first")
 
     def signal(self, t) -> Tensor:
         return torch.ones_like(clock(t))
@@ -211,7 +227,7 @@ def solver_times(sde: SDE, steps: int | Sequence) -> Tensor:
     """The times of a walk, float64: `sde.times(steps)` for a number, or a checked list, rising or falling."""
     if not isinstance(sde, SDE):
         raise ValueError(f"{sde!r} has no f and g2; read a schedule in continuous time with ScheduleVP(schedule)")
-    if isinstance(steps, int):
+    if is_integer(steps):
         return sde.times(steps)
     times = torch.as_tensor(steps, dtype=torch.float64, device="cpu")
     if times.ndim != 1 or len(times) < 2 or not ((times.diff() > 0).all() or (times.diff() < 0).all()):

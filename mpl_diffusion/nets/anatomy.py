@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_number, check_whole
 from .text import Layer
 from .unet import Attention, Join, Stage, UNet
 
@@ -61,7 +62,7 @@ class Hooks:
 
 
 def ablate(net: nn.Module, *parts: str) -> Hooks:
-    """with without(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
+    """with ablate(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
 
     "skips": zeros come across. "attention": positions do not see each other. "time": nobody is told the time.
     "labels": every id is 0, "nothing". The rest was trained beside the part and expects it: what you see is how much
@@ -135,8 +136,8 @@ def shared_attention(net: nn.Module, rows: int | None = None) -> Hooks:
     one's, v its own (Hertz et al. 2022, sec. 3.2). `rows`: so many at a time follow the first among them; guidance
     asks about n pictures in one batch of 2 n, and there rows = n keeps the unguided half to itself.
     """
-    if rows is not None and rows < 1:
-        raise ValueError(f"rows = {rows!r}; expected at least 1")
+    if rows is not None:
+        check_whole(rows=rows)
 
     def hook(layer, args, out):
         x, words = args
@@ -163,7 +164,9 @@ def cross_attentions(net: UNet) -> list[tuple[str, Attention]]:
 
 
 def override_time(net: nn.Module, lie: float | Callable[[Tensor], Tensor]) -> Hooks:
-    """with told(net, 500): ...  lets the U-Net in `net` hear 500, or lie(t), instead of t (B,), scale 0 ... 1000."""
+    """with override_time(net, 500): ...  gives the U-Net in `net` the time 500, or lie(t), instead of t (B,)."""
+    if not callable(lie):
+        check_number(lie=lie)
 
     def hook(unet, args, kwargs):
         call = inspect.signature(unet.forward).bind(*args, **kwargs)
@@ -226,6 +229,7 @@ def receptive_field(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics:
     A norm's mean and variance are taken over the whole picture, so through them every pixel has a say in every other;
     statistics=False holds them still, and what remains came by convolution and attention.
     """
+    _check_pixel(x.shape[-2:], at)
     x = x.detach().clone().requires_grad_()
     norms = [] if statistics else [module for module in net.modules() if isinstance(module, nn.GroupNorm)]
     with torch.enable_grad(), Hooks(lambda: (norm.register_forward_hook(_still) for norm in norms)):
@@ -235,9 +239,20 @@ def receptive_field(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics:
 
 def receptive_radius(influence: Tensor, at: tuple[int, int]) -> float:
     """The mean distance, in pixels, from pixel `at`, weighted with a `receptive_field` (H, W)."""
+    if influence.ndim != 2 or not influence.sum() > 0:
+        raise ValueError(
+            f"influence has shape {tuple(influence.shape)} and sum {float(influence.sum()):g}; expected a map (H, W) "
+            "of numbers >= 0 that are not all 0 (a new U-Net answers 0, whatever it sees)"
+        )
+    _check_pixel(influence.shape, at)
     rows, columns = (torch.arange(n) - k for n, k in zip(influence.shape, at))
     distance = (rows[:, None] ** 2 + columns**2).sqrt().to(influence)
     return float((influence * distance).sum() / influence.sum())
+
+
+def _check_pixel(size, at) -> None:
+    if len(at) != 2 or not all(0 <= k < n for k, n in zip(at, size)):
+        raise ValueError(f"at = {at!r}; expected (row, column) of a pixel, from (0, 0) to {tuple(n - 1 for n in size)}")
 
 
 def _still(norm: nn.GroupNorm, args, out: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_whole
+
 WIDTHS = {2: 24, 4: 48, 8: 96, 16: 96}  # channels where the picture is so many times smaller
 
 
@@ -23,6 +25,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         if f not in WIDTHS:
             raise ValueError(f"f = {f!r}; expected one of {', '.join(map(str, WIDTHS))}")
+        check_whole(channels=channels, latents=latents, groups=groups)
         self.f, self.channels, self.latents = f, channels, latents
         widths = [width for factor, width in WIDTHS.items() if factor <= f]
         first, last = widths[0], widths[-1]
@@ -115,6 +118,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 32):
         super().__init__()
+        check_whole(channels=channels, width=width)
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..checks import check_whole
+
 
 class Classifier(nn.Module):
     """Digits (B, 1, 28, 28) in [-1, 1] -> logits (B, 10); `.features` are the 64 before the last SiLU and layer.
@@ -14,6 +16,7 @@ class Classifier(nn.Module):
 
     def __init__(self, features: int = 64):
         super().__init__()
+        check_whole(features=features)
         self.body = nn.Sequential(
             *block(1, 32, size=5, stride=2),
             *block(32, 64, size=3, stride=2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_whole
 from .classifier import block
 
 
@@ -16,6 +17,8 @@ class SceneReader(nn.Module):
 
     def __init__(self, places: int = 7, colours: int = 6, single: int = 5, features: int = 64):
         super().__init__()
+        check_whole(places=places, colours=colours, features=features)
+        check_whole(low=0, high=places, single=single)
         self.single = single  # the places below this number are of one thing
         self.body = nn.Sequential(
             nn.PixelUnshuffle(2),

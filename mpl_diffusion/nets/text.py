@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from ..checks import check_whole
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k' / sqrt(d)) v  (Vaswani et al. 2017, eq. 1): q (..., N, d), k and v (..., L, d) -> (..., N, d)."""
@@ -22,6 +24,8 @@ class Transformer(nn.Module):
 
     def __init__(self, dim: int, depth: int, heads: int = 4):
         super().__init__()
+        check_whole(dim=dim, heads=heads)
+        check_whole(low=0, depth=depth)
         if dim % heads:
             raise ValueError(f"dim = {dim}, heads = {heads}; expected heads that divide dim")
         self.layers = nn.ModuleList(Layer(dim, heads) for _ in range(depth))

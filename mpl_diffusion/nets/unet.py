@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, silu
 
+from ..checks import check_rows, check_whole
 from .text import Transformer, attend
 from .time import time_features
 
@@ -125,6 +126,12 @@ class UNet(nn.Module):
         groups: int = 8,
     ):
         super().__init__()
+        check_whole(channels=channels, blocks=blocks, patch=patch, heads=heads, groups=groups)
+        check_whole(low=0, vocabulary=vocabulary, depth=depth)
+        check_whole(low=1 if vocabulary else 0, length=length)
+        if not len(widths):
+            raise ValueError("widths is empty; expected at least one resolution, such as widths=(48, 64)")
+        check_whole(**{f"widths[{i}]": width for i, width in enumerate(widths)})
         if len(widths) != len(attention) or any(c % groups or c % heads for c in widths):
             raise ValueError(
                 f"widths = {tuple(widths)}, attention = {tuple(attention)}; expected one of each per resolution, and "
@@ -162,6 +169,7 @@ class UNet(nn.Module):
                 f"x has shape {tuple(x.shape)}; this U-Net reads images, (B, {self.channels}, H, W), "
                 f"H and W multiples of {self.patch}"
             )
+        check_rows(x, t)
         emb, words = self.time(time_features(t, self.time_dim)), self.read(cond, len(x))
         emb = silu(emb if self.gist is None else emb + self.gist(words[1, :, 0]))
         h, skips = self.stem(pixel_unshuffle(x, self.patch)), []

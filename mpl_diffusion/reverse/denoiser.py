@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from ..forward.process import Process, same_shape
+from ..checks import check_rows, same_shape
+from ..forward.process import Process
 
 
 class Prediction(NamedTuple):
@@ -87,6 +88,7 @@ class Denoiser(nn.Module):
         eps = torch.randn_like(x0) if eps is None else eps
         same_shape(x0=x0, eps=eps)
         if cond is not None:
+            check_rows(x0, x0.flatten(1)[:, 0], cond)
             dropped = torch.rand(len(x0), device=cond.device) < self.p_uncond
             cond = cond.masked_fill(dropped[:, None], 0)
         target = PREDICTIONS[self.predicts].target(x0, eps, a, s)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..checks import check_whole, is_integer, same_shape
 from ..forward.posterior import posterior, transition
 from ..forward.process import Process
 from .walk import Denoise, host_times, noise_source, predict, walk_times, x0_from_prediction
@@ -34,6 +35,7 @@ class Term(NamedTuple):
 
 def gaussian_log_prob(x0: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(x_0; mean, std^2 I) in nats, (B, ...) -> (B,): the decoder for points. A density: L_0 may be negative."""
+    _check_gaussian(x0, mean, std)
     return (-0.5 * ((x0 - mean) / std) ** 2 - std.log() - 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
 
@@ -43,6 +45,8 @@ def discretised_gaussian(x0: Tensor, mean: Tensor, std: Tensor, levels: int = 25
     A bin reaches half a level, 1/255, to either side, and to infinity beyond -1 and 1 (Ho et al. 2020, eq. 13): the
     probabilities of the levels add up to 1.
     """
+    check_whole(low=2, levels=levels)
+    _check_gaussian(x0, mean, std)
     if not (x0.abs() <= 1 + 1e-6).all():
         raise ValueError(f"x_0 runs from {float(x0.min()):g} to {float(x0.max()):g}; expected images in [-1, 1]")
     half, x0, mean, std = 1 / (levels - 1), x0.double(), mean.double(), std.double()
@@ -52,6 +56,12 @@ def discretised_gaussian(x0: Tensor, mean: Tensor, std: Tensor, levels: int = 25
     above, below = torch.where(flip, -below, above), torch.where(flip, -above, below)
     big, small = torch.special.log_ndtr(above), torch.special.log_ndtr(below)
     return (big + (-(small - big).exp()).log1p()).flatten(1).sum(1)
+
+
+def _check_gaussian(x0: Tensor, mean: Tensor, std: Tensor) -> None:
+    same_shape(x0=x0, mean=mean)
+    if not (std > 0).all():
+        raise ValueError(f"std is {float(std.min()):g} somewhere; expected standard deviations above 0")
 
 
 def bound_terms(
@@ -103,7 +113,7 @@ def variational_bound(
     """
     T, *inner, end = walk_times(process, process.T if steps is None else steps).tolist()
     n = len(inner) if n is None else n
-    if not min(1, len(inner)) <= n <= len(inner):
+    if not is_integer(n) or not min(1, len(inner)) <= n <= len(inner):
         raise ValueError(f"n = {n!r}; expected None, or a number from 1 to the {len(inner)} terms between L_T and L_0")
     first = float(torch.rand((), generator=generator)) * len(inner) / max(n, 1)
     only = [T, *(inner[int(first + k * len(inner) / n)] for k in range(n)), end]

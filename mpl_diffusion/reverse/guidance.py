@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..checks import same_shape
 from ..forward.process import Process
 
 FULL = 40_000  # numbers in a batch, 51 digits: on two cores 128 digits at once took 5 % longer than twice 64
@@ -23,6 +24,7 @@ def edit_x0(denoiser, process: Process, edit: Callable[[Tensor], Tensor]):
 
     def edited(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
         x0 = edit(_x0(process, x_t, t, denoiser(x_t, t, cond)))
+        same_shape(x_t=x_t, edited_x0=x0)
         if isinstance(t, Tensor):
             return process.eps_from_x0(x_t, t, x0)
         signal, noise = _rates(process, t)
@@ -177,4 +179,6 @@ def _rates(process: Process, t) -> tuple[float, float]:
     signal, noise = float(process.signal(t)), float(process.noise(t))
     if signal == 0:
         raise ValueError(f"signal({t}) = 0: eps cannot tell x_0 there, so there is no x0_hat to edit")
+    if noise == 0:
+        raise ValueError(f"noise({t}) = 0: x_t is the data itself there, and no noise goes with an edited x0_hat")
     return signal, noise

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_finite_tensor
 from ..forward.process import Process
 from .heun import rotate
 from .walk import Denoise, Step, walk_times
@@ -43,11 +44,12 @@ def slerp(x: Tensor, y: Tensor, weight: float | Tensor) -> Tensor:
     w = torch.as_tensor(weight, dtype=x.dtype, device=x.device)
     if w.shape not in ((), x.shape[:1]):
         raise ValueError(f"weight has shape {tuple(w.shape)}; expected one number, or one per row: ({len(x)},)")
+    check_finite_tensor(weight=w)
     w = w.reshape(-1, *[1] * (x.ndim - 1))
     a, b = x.flatten(1).double(), y.flatten(1).double()
     cos = torch.linalg.vecdot(a, b) / (a.norm(dim=1) * b.norm(dim=1))
-    theta = cos.clamp(-1, 1).arccos().reshape(-1, *[1] * (x.ndim - 1))
-    bent = theta.sin() > 1e-6  # also false for NaN: a row of zeros points nowhere
+    theta = cos.arccos().reshape(-1, *[1] * (x.ndim - 1))
+    bent = theta.sin() > 1e-6  # also false for NaN: a row of zeros, or a cosine that rounding took past 1
     on_x = torch.where(bent, ((1 - w) * theta).sin() / theta.sin(), 1 - w)
     on_y = torch.where(bent, (w * theta).sin() / theta.sin(), w)
     return on_x.to(x) * x + on_y.to(x) * y

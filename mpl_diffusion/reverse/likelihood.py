@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_number, check_whole, is_integer
 from ..forward.sde import SDE, solver_times
 from .ode import ADAPTIVE, Solver, integrate
 from .walk import predict
@@ -46,7 +47,7 @@ def log_likelihood(
     rows, D = x.shape[0], x[0].numel()
     if probes is None:
         directions = torch.eye(D, dtype=x.dtype, device=x.device)[:, None].expand(D, rows, D)
-    elif isinstance(probes, int) and probes >= 1:
+    elif is_integer(probes) and probes >= 1:
         signs = torch.randint(0, 2, (probes, rows, D), generator=generator)
         directions = (2 * signs - 1).to(x) / math.sqrt(probes)
     else:
@@ -63,7 +64,10 @@ def log_likelihood(
     start = torch.cat([x.detach().flatten(1), x.new_zeros(rows, 1)], 1)
     for _, end in integrate(with_divergence, start, times.tolist(), solver):
         pass
-    return (prior or sde.prior_log_prob)(end[:, :D].reshape(x.shape)) + end[:, D]
+    at_end = (prior or sde.prior_log_prob)(end[:, :D].reshape(x.shape))
+    if at_end.shape != (rows,):
+        raise ValueError(f"the prior answers with shape {tuple(at_end.shape)}; expected one log p_1 per row, ({rows},)")
+    return at_end + end[:, D]
 
 
 def bits_per_dim(nats: Tensor, dims: int, bin: float = 1.0) -> Tensor:
@@ -72,6 +76,8 @@ def bits_per_dim(nats: Tensor, dims: int, bin: float = 1.0) -> Tensor:
     For images of 256 levels in [-1, 1], one level is bin = 2/255 (2/256 for dequantised ones): a density has no bits of
     its own. For log-probabilities bin = 1.
     """
+    check_whole(dims=dims)
+    check_number(above=0, bin=bin)
     return -nats / (dims * math.log(2)) - math.log2(bin)
 
 

@@ -7,12 +7,15 @@ goes back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..checks import check_number
 
 Velocity = Callable[[Tensor, float], Tensor]  # dx/dt, in x's shape
 Solver = Callable[[Velocity, Tensor, float, float], Tensor]  # (velocity, x, t, h) -> x(t + h)
@@ -54,17 +57,18 @@ DORMAND_PRINCE = Tableau(  # Dormand & Prince 1980, table 2: its last stage is t
 
 def rk_step(velocity: Velocity, x: Tensor, t: float, h: float, tableau: Tableau) -> Tensor:
     """One step from t to t + h:  x + h sum_i b_i k_i."""
+    _check_span(t, h)
     return _along(x, h, tableau.b, _stages(velocity, x, t, h, tableau))
 
 
 def integrate(velocity: Velocity, x: Tensor, times: Sequence[float], solver: Solver = RK4) -> Iterator[tuple]:
     """Solve from times[0] through each of the others, and yield (t, x) on every arrival; times may rise or fall.
 
-    A ValueError if there are fewer than two times, or x ends in NaN or infinity.
+    A ValueError if there are fewer than two times, one is NaN or infinite, or x ends in NaN or infinity.
     """
     times = [float(t) for t in times]
-    if len(times) < 2:
-        raise ValueError(f"times = {times}; expected at least two: where to start and where to arrive")
+    if len(times) < 2 or not all(math.isfinite(t) for t in times):
+        raise ValueError(f"times = {times}; expected at least two finite ones: where to start and where to arrive")
     return _integrate(velocity, x, times, solver)
 
 
@@ -78,10 +82,10 @@ def adaptive_solver(tolerance: float = 1e-6) -> Solver:
     tolerance is per step, not for the end; below about 1e-6 it needs float64. A ValueError if the steps shrink to
     nothing, at a pole or where the velocity is NaN.
     """
-    if not tolerance > 0:
-        raise ValueError(f"tolerance = {tolerance!r}; expected a number > 0")
+    check_number(above=0, tolerance=tolerance)
 
     def solver(velocity: Velocity, x: Tensor, t: float, h: float) -> Tensor:
+        _check_span(t, h)
         end, smallest, h = t + h, 1e-12 * abs(h), h / 10
         first = velocity(x, t)
         while t != end:
@@ -119,7 +123,15 @@ def _stages(velocity, x, t, h, tableau, first: Tensor | None = None) -> list[Ten
     k = [] if first is None else [first]
     for c, a in list(zip(tableau.c, tableau.a))[len(k) :]:
         k.append(velocity(_along(x, h, a, k), t + c * h))
+    for k_i in k:
+        if k_i.shape != x.shape:
+            raise ValueError(f"dx/dt has shape {tuple(k_i.shape)}; expected x's {tuple(x.shape)}")
     return k
+
+
+def _check_span(t: float, h: float) -> None:
+    if not (math.isfinite(t) and math.isfinite(h)):
+        raise ValueError(f"a step from t = {t:g} by h = {h:g}; expected finite times")
 
 
 def _along(x, h, weights, k) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_whole, is_integer
 from ..forward.process import Process
 from ..forward.sde import SDE, solver_times
 from .walk import Denoise, Step, affine_walk, walk_times
@@ -30,9 +31,9 @@ def euler_maruyama(
 
         x' = x + [f x - (1 + churn^2)/2 g^2 score] dt + churn g sqrt(|dt|) z
 
-    As dt -> 0 every churn gives x_t the same law: 0 is the ODE (Euler's method), 1 the reverse SDE, and more is more
-    noise with more score to match (Zhang & Chen 2023). steps: how many from t = 1 to t_min, or the falling times
-    themselves. The last step adds noise like all others: what arrives is a sample of p_{t_min}. noise: see
+    As dt -> 0 every churn gives x_t the same distribution: 0 is the ODE (Euler's method), 1 the reverse SDE, and
+    more is more noise with more score to match (Zhang & Chen 2023). steps: how many from t = 1 to t_min, or the falling
+    times themselves. The last step adds noise like all others: what arrives is a sample of p_{t_min}. noise: see
     `noise_source`.
     """
     if not 0 <= churn < float("inf"):
@@ -65,15 +66,16 @@ def langevin(
     leave a mode for a far one. A level without noise, or without signal, is left out: there is nothing to climb. It
     settles in p_t, but for a factor of at most 1 / (1 - size/4) on a variance.
     """
-    if not (isinstance(repeats, int) and repeats >= 1 and 0 < size < 4):
-        raise ValueError(f"repeats = {repeats!r}, size = {size!r}; expected a whole number from 1, and 0 < size < 4")
+    check_whole(repeats=repeats)
+    if not 0 < size < 4:
+        raise ValueError(f"size = {size!r}; expected 0 < size < 4")
     t = _levels(process, levels).repeat_interleave(repeats)
     a, s = process.signal(t).double(), process.noise(t).double()
     return affine_walk(denoiser, x, t, t, (a, s), torch.ones_like(s), -0.5 * size * s, size**0.5 * s, cond, noise)
 
 
 def _levels(process: Process, levels) -> Tensor:
-    if isinstance(levels, int) or torch.as_tensor(levels).numel() > 1:
+    if is_integer(levels) or torch.as_tensor(levels).numel() > 1:
         t = walk_times(process, levels)
     else:
         t = torch.as_tensor(levels, dtype=torch.float64 if isinstance(process, SDE) else None, device="cpu").flatten()

@@ -60,6 +60,8 @@ def noise_source(noise) -> Callable[[Tensor], Tensor]:
         return torch.randn_like
     if isinstance(noise, torch.Generator):
         return lambda x: torch.randn(x.shape, generator=noise, dtype=x.dtype, device=noise.device).to(x.device)
+    if isinstance(noise, int | float):
+        raise ValueError(f"noise = {noise!r}; expected a generator: `noise=torch.Generator().manual_seed({noise})`")
     recorded = iter(noise)
 
     def next_recorded(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
+from ..checks import check_whole, same_shape
 from ..nets.autoencoder import Autoencoder, PatchDiscriminator
 from ..nets.classifier import Classifier
 
@@ -27,10 +28,12 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, classifier: Classifier, depth: int = 2):
         super().__init__()
+        check_whole(high=4, depth=depth)
         self.blocks = nn.ModuleList(classifier.body[3 * i : 3 * i + 3] for i in range(depth))
         self.requires_grad_(False)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        same_shape(x=x, y=y)
         x, y = (v.flatten(0, 1)[:, None] for v in (x, y))
         distance = 0.0
         for block in self.blocks:
@@ -41,6 +44,7 @@ class PerceptualLoss(nn.Module):
 
 def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, var) || N(0, I)) in nats per latent number: (mean^2 + var - 1 - log var) / 2, averaged."""
+    same_shape(mean=mean, log_var=log_var)
     return (mean.square() + log_var.exp() - 1 - log_var).mean() / 2
 
 
@@ -55,15 +59,15 @@ def adaptive_weight(likeness: Tensor, adversarial: Tensor, last: Tensor) -> Tens
     A number, without a gradient of its own.
     """
     one, other = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (likeness, adversarial))
-    return (one / (other + 1e-6)).clamp(max=1e3).detach()
+    return (one / (other + 1e-6)).clamp(max=1e3)  # grad, without create_graph, gives numbers that carry no graph
 
 
 class AutoencoderLosses(nn.Module):
     """The two losses of an autoencoder and its discriminator, for two Trainers that take turns.
 
     `autoencoder_loss(x)` goes first and remembers its reconstruction, `critic_loss(x)` then judges it. Without a critic
-    there is only the first. Of the adversarial term only the gradient counts: its value says how the critic feels, not
-    how good the pictures are, and is left out of the loss that is shown.
+    there is only the first. Of the adversarial term only the gradient counts: its value says how strict the critic is,
+    not how good the pictures are, and is left out of the loss that is shown.
     """
 
     def __init__(self, autoencoder: Autoencoder, perceptual: PerceptualLoss, critic: PatchDiscriminator | None = None):

@@ -116,5 +116,5 @@ def test_the_classes_of_the_roll_are_pieces_of_equal_weight_from_the_inside_out(
     assert roll.label.tolist() == sorted(roll.label.tolist()) and radius[0] < radius[1] < radius[2]
     assert exact_roll(90).label is None
     for classes in (0, 91):
-        with pytest.raises(ValueError, match=rf"classes = {classes}; expected 1 ... 90"):
+        with pytest.raises(ValueError, match=rf"classes = {classes}; expected a whole number, from 1 to 90"):
             exact_roll(90, classes=classes)

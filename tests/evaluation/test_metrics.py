@@ -363,7 +363,7 @@ def test_the_jackknife_leaves_out_random_rows_and_repeats():
 
 @pytest.mark.parametrize("parts", [1, 6])
 def test_a_jackknife_of_too_few_or_too_many_parts_is_refused(parts):
-    with pytest.raises(ValueError, match=rf"parts = {parts}; expected from 2 to the number of rows, 5"):
+    with pytest.raises(ValueError, match=rf"parts = {parts}; expected a whole number, from 2 to 5"):
         jackknife(lambda part: 0.0, torch.zeros(5, 1), parts)
 
 

@@ -366,7 +366,7 @@ def test_guidance_with_pictures_that_shared_attention_leaves_the_first_as_it_is(
     assert not torch.allclose(alike[1:], before[1:], atol=1e-5)
     with shared_attention(denoiser, rows=1):
         torch.testing.assert_close(guided(x, 300, cond), before)
-    with pytest.raises(ValueError, match="rows = 0; expected at least 1"):
+    with pytest.raises(ValueError, match="rows = 0; expected a whole number, at least 1"):
         shared_attention(denoiser, rows=0)
 
 

@@ -100,6 +100,17 @@ def test_a_new_scale_changes_nothing_and_the_scale_is_kept_with_the_weights():
     assert not {"mean", "std"} & dict(again.named_parameters()).keys()  # measured, never learned
 
 
+def test_the_encoder_s_first_channels_are_the_mean_and_the_others_the_log_variance():
+    """Shipped weights rely on this order. Only the last convolution's bias is left to answer here."""
+    autoencoder = Autoencoder()
+    nn.init.zeros_(autoencoder.encoder[-1].weight)
+    with torch.no_grad():
+        autoencoder.encoder[-1].bias.copy_(torch.tensor([1.0, 2, 3, 4, -1, -2, -3, -4]))
+    mean, log_var = autoencoder.posterior(torch.rand(1, 3, 16, 16))
+    assert mean[0, :, 0, 0].tolist() == [1, 2, 3, 4] and log_var[0, :, 0, 0].tolist() == [-1, -2, -3, -4]
+    assert torch.equal(autoencoder.encode(torch.rand(1, 3, 16, 16)), mean)
+
+
 def test_no_log_variance_is_so_large_that_its_exponential_is_not_a_number():
     autoencoder = Autoencoder()
     for bias, expected in ((1e6, 10), (-1e6, -20)):
@@ -291,7 +302,7 @@ def test_the_loss_is_the_difference_in_pixels_and_to_a_network_and_a_little_kl(p
 
 def test_latents_are_drawn_from_the_posterior(pictures, monkeypatch):
     losses, drawn = parts(critic=False), []
-    mean, log_var = torch.full((400, 4, 8, 8), 3.0), torch.tensor(4.0).log()
+    mean, log_var = torch.full((400, 4, 8, 8), 3.0), torch.full((400, 4, 8, 8), 1.3862944)
     monkeypatch.setattr(losses.autoencoder, "posterior", lambda x: (mean, log_var))
     monkeypatch.setattr(losses.autoencoder, "decode", lambda z: drawn.append(z) or torch.zeros(2, 3, 16, 16))
     losses.autoencoder_loss(torch.zeros(2, 3, 16, 16))

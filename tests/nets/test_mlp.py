@@ -30,6 +30,16 @@ def test_time_features_keep_the_dtype_and_need_an_even_number():
         time_features(torch.ones(3), 5)
 
 
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_an_mlp_is_its_formula_in_which_each_layer_is_added_to_what_came_in(depth):
+    net, x, t = MLP(width=16, depth=depth, time_dim=8), torch.randn(9, 2), torch.rand(9) * 1000
+    h = net.x(x) + net.t(time_features(t, 8))
+    for layer in net.hidden:
+        h = h + layer(torch.nn.functional.silu(h))
+    assert len(net.hidden) == depth
+    torch.testing.assert_close(net(x, t), net.out(torch.nn.functional.silu(h)))
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("dim", [1, 2, 5])

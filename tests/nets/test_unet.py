@@ -56,6 +56,16 @@ def test_a_new_block_is_the_identity_or_its_1x1_skip():
     assert torch.equal(Attention(16, 2, 8, context_dim=6)(x, torch.randn(2, 2, 3, 6)), x)
 
 
+def test_a_resblock_is_its_formula_in_which_time_scales_and_shifts():
+    block = shaken(ResBlock(16, 24, 8, groups=8))
+    x, emb = torch.randn(2, 16, 5, 5), torch.randn(2, 8)
+    h = block.conv1(nn.functional.silu(block.norm1(x)))
+    scale, shift = block.time(emb)[:, :24, None, None], block.time(emb)[:, 24:, None, None]
+    h = block.conv2(nn.functional.silu(block.norm2(h) * (1 + scale) + shift))
+    torch.testing.assert_close(block(x, emb), block.skip(x) + h)
+    assert scale.abs().max() > 0.1  # or it would not be seen if the scale were left out
+
+
 def test_every_parameter_takes_part_once_the_last_layers_have_left_0():
     net = shaken(small(blocks=2, heads=2))
     x, t, cond = given()

@@ -10,6 +10,7 @@ from mpl_diffusion import (
     MLP,
     VP,
     Denoiser,
+    GaussianMixture,
     ScheduleVP,
     bits_per_dim,
     bound_terms,
@@ -23,6 +24,7 @@ from mpl_diffusion.reverse.elbo import gaussian_log_prob, prior_term
 
 LINE = mixture_1d([0.3, 0.7], [-1.5, 1.0], [0.3, 0.4])
 WIDE = mixture_1d([1], [0], [1])
+WIDE_PLANE = GaussianMixture(torch.ones(1).double(), torch.zeros(1, 2).double(), torch.eye(2).double())
 
 
 def seeded(k=0):
@@ -153,6 +155,22 @@ def test_a_schedule_in_continuous_time_has_the_bound_of_its_table():
         for d, process, steps in ((LINE.denoiser(schedule), schedule, k), (LINE.denoiser(sde), sde, times))
     )
     torch.testing.assert_close(whole, part, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [None, 2])
+def test_the_bound_includes_what_the_prior_costs(n):
+    """At T = 3 much of x_0 is left, and L_T is a large part of the sum; n = 2 takes both terms in between."""
+    schedule, x0 = linear(3, 0.01, 0.02), 3 * torch.ones(4, 2).double()
+    exact = WIDE_PLANE.denoiser(schedule)
+    terms = list(bound_terms(exact, schedule, x0, noise=seeded(5)))
+    prior = prior_term(schedule, x0, 3)
+    close(terms[0].nats, prior)
+    assert terms[0].t == 3 and float(prior.min()) > 5
+    rng = seeded(5)
+    first = torch.rand((), generator=rng)  # where the terms in between are spread from
+    after = list(bound_terms(exact, schedule, x0, noise=rng))
+    assert 0 <= float(first) < 1
+    close(variational_bound(exact, schedule, x0, n, generator=seeded(5)), sum(term.nats for term in after))
 
 
 def test_a_chain_that_starts_below_T_has_its_own_first_term():

@@ -256,6 +256,14 @@ def test_rows_without_an_arc_between_them_go_straight(other):
     torch.testing.assert_close(middle[1], torch.tensor([0.5, 0.5]).double().sqrt())
 
 
+def test_rows_that_point_the_same_way_stay_finite_where_rounding_takes_their_cosine_past_1():
+    x = torch.randn(500, 7, generator=torch.Generator().manual_seed(0)).double()
+    cos = torch.linalg.vecdot(x, 3 * x) / (x.norm(dim=1) * (3 * x).norm(dim=1))
+    assert (cos > 1).any() and (-cos < -1).any()
+    torch.testing.assert_close(slerp(x, 3 * x, 0.25), 1.5 * x)
+    torch.testing.assert_close(slerp(x, -3 * x, 0.25), 0 * x, atol=1e-9, rtol=0)
+
+
 def test_slerp_keeps_float32():
     assert slerp(*torch.randn(2, 3, 4), 0.3).dtype == torch.float32
 

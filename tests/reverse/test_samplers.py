@@ -298,6 +298,20 @@ def test_without_noise_of_its_own_a_walk_draws_from_torchs_state():
     assert torch.equal(a, final(ddpm(bent, schedule, x))) and not torch.equal(a, final(ddpm(bent, schedule, x)))
 
 
+@pytest.mark.parametrize("noise", [None, 3], ids=["default", "generator"])
+@pytest.mark.parametrize("walk", [ddpm, lambda *a, **k: ddim(*a, steps=20, eta=1.0, **k)], ids=["ddpm", "ddim"])
+def test_every_row_of_a_batch_gets_noise_of_its_own(walk, noise):
+    """From one start, 2,000 rows part: on average over two of them, as far as two independent noises do."""
+    rng = None if noise is None else torch.Generator().manual_seed(noise)
+    x = torch.zeros(2000, 2)
+    first = next(iter(walk(bent, linear(20), x, noise=rng))).x
+    assert len(first.unique(dim=0)) == 2000
+    spread = first.std(0)
+    apart = (first[:1000] - first[1000:]).std(0)
+    torch.testing.assert_close(apart, math.sqrt(2) * spread, rtol=0.1, atol=0)
+    assert abs(float(torch.corrcoef(first.T)[0, 1])) < 0.1  # nor do the coordinates share it
+
+
 def test_a_walk_changes_neither_its_start_nor_the_recorded_noise_nor_the_steps_before():
     x, noise = start((5, 2), 20)
     before = x.clone(), [z.clone() for z in noise]
