@@ -1,12 +1,15 @@
 """Every figure of the course is one call into this room. The only place that imports matplotlib.
 
-Colours have one meaning throughout (Okabe & Ito 2008, told apart by the colour-blind and in grey): DATA and signal,
-NOISE, LEARNED, TRUTH (exact, dashed), MISTAKE. Type is at least 13 points at the size it is shown.
+Colours have one meaning throughout (Okabe & Ito 2008, told apart by the colour-blind): DATA and signal, NOISE, LEARNED
+(whatever a network predicts or generates), TRUTH (exact, dashed), MISTAKE, and the colours of COMPARED for methods,
+schedules or settings that stand side by side. Lines differ in their dashes as well, so that they are told apart in
+grey. A heat map is black where it is high, and says so in a bar. Type is at least 13 points at the size it is shown.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from textwrap import fill
 
@@ -14,19 +17,24 @@ import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
-SECOND = "#E69F00"  # a second data set or schedule beside DATA
+COMPARED = ("#E69F00", "#6B6B6B", "#56B4E9", "#7F4A10")  # methods, schedules, settings side by side
+SECOND = COMPARED[0]  # orange: one of several things compared, neither data nor learned nor exact
+DASHES = ("-", (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)))  # TRUTH alone is "--"
 MEANING = {  # names that have the same colour in every figure; what is TRUTH is dashed
-    **dict.fromkeys(("data", "signal", "signal(t)", "photograph", "$p_t$", "x0", "linear", "unseen digits"), DATA),
+    **dict.fromkeys(("data", "signal", "signal(t)", "photograph", "$p_t$", "x0", "unseen digits"), DATA),
     **dict.fromkeys(("noise", "noise(t)", "white noise", "pure noise", "eps"), NOISE),
-    **dict.fromkeys(("learned", "cured", "$\\hat x_0$", "v", "cosine", "samples"), LEARNED),
+    **dict.fromkeys(("learned", "cured", "$\\hat x_0$", "v", "samples", "generated", "network"), LEARNED),
     **dict.fromkeys(("best possible", "exact", "N(0, 1)"), TRUTH),
     **dict.fromkeys(("as it breaks", "blurred", "smudged copies", "50 of them, ten times"), MISTAKE),
+    **dict(zip(("linear", "cosine"), COMPARED)),
 }
+SHADES = LinearSegmentedColormap.from_list("shades", ["white", "#777777"])  # behind paths and arrows: dark is high
 STYLE = {
     "font.size": 14,
     "axes.labelsize": 14,
@@ -97,17 +105,19 @@ def lines(
     """Curves over a common x, each named at its right end in its own colour; `marks`: name -> (x, y) of a dot.
 
     `std`: name -> one std per point, drawn as a band of one std to either side. Colours come from `colors`
-    (name -> colour), or from MEANING, or in turn.
+    (name -> colour), or from MEANING, or in turn from COMPARED; each line has dashes of its own.
     """
     picture, ax = _one(ax, alt or f"{', '.join(series)} against {xlabel}", 8.4, 4.0)
     with rc_context(STYLE):
-        cycle = iter([SECOND, DATA, LEARNED, NOISE, MISTAKE, "#56B4E9", "#666666"])
         known = MEANING | (colors or {})
+        taken = {known[name] for name in series if known.get(name)}
+        cycle = itertools.cycle([color for color in COMPARED if color not in taken] or COMPARED)
+        dashes = itertools.cycle(DASHES)
         x, ends = np.asarray(x), []
         for name, y in series.items():
             y, color = np.asarray(y, dtype=float), known.get(name) or next(cycle)
             truth = color == TRUTH
-            ax.plot(x, y, color=color, linestyle="--" if truth else "-", zorder=3 if truth else 2)
+            ax.plot(x, y, color=color, linestyle="--" if truth else next(dashes), zorder=3 if truth else 2)
             if name in (std or {}):
                 error = np.asarray(std[name], dtype=float)
                 ax.fill_between(x, y - error, y + error, color=color, alpha=0.15, linewidth=0)
@@ -129,6 +139,8 @@ def points(
     clouds: dict, *, color=DATA, limit: float = 2.6, size: float = 2, alt: str = "", axes=None
 ) -> Picture | None:
     """Clouds of points (n, 2) side by side, each under its name; those without a MEANING in `color`."""
+    if not clouds:
+        raise ValueError("points needs at least one cloud: {name: points of shape (n, 2)}")
     picture, axes = _row(axes, len(clouds), alt or f"points in the plane: {', '.join(clouds)}")
     with rc_context(STYLE):
         for ax, (name, x) in zip(axes, clouds.items()):
@@ -142,6 +154,11 @@ def images(
 ):
     """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; named at the left and above."""
     rows = [_stack(r) for r in rows]
+    if not rows:
+        raise ValueError("images needs at least one row of images")
+    sizes = {row.shape[1:] for row in rows}
+    if len(sizes) > 1:
+        raise ValueError(f"images of one sheet have one size and one kind, these have {sorted(sizes, key=str)}")
     sheet, H, W = _sheet(rows, scale)
     margin = 1.6 if len(names) else 0.2
     width = min(9.6 - margin, 2.3 * sheet.shape[1] / W)
@@ -165,11 +182,15 @@ def images(
 def density_paths(
     times, grid, density, paths=(), *, xlabel: str = "t  (step)", alt: str = "", color=NOISE, ax=None
 ) -> Picture | None:
-    """A 1-D law as it changes: density (len(times), len(grid)) as shades over time, with sample paths upon it."""
+    """A 1-D distribution over time: density (len(times), len(grid)) as shades, with sample paths on top.
+
+    Each time is shaded on its own scale, relative to its highest density.
+    """
     picture, ax = _one(ax, alt or "heat map of the density over time, with sample paths", 9.6, 4.2)
     with rc_context(STYLE):
         shade = np.asarray(density) / np.asarray(density).max(1, keepdims=True)  # each time on its own scale
-        ax.pcolormesh(np.asarray(times), np.asarray(grid), shade.T, cmap="Greys", vmax=1.6, rasterized=True)
+        mesh = ax.pcolormesh(np.asarray(times), np.asarray(grid), shade.T, cmap=SHADES, vmin=0, vmax=1, rasterized=True)
+        _bar(mesh, ax, "density / its maximum", ticks=(0, 0.5, 1))
         for path in paths:
             ax.plot(np.asarray(times), np.asarray(path), color=color, linewidth=1.3, alpha=0.85)
         ax.set(xlabel=xlabel, ylabel="$x_t$", ylim=(float(min(grid)), float(max(grid))))
@@ -188,7 +209,7 @@ def arrows(
     with rc_context(STYLE):
         if density is not None:
             sides = (-limit, limit, -limit, limit)
-            ax.imshow(density, origin="lower", extent=sides, cmap="Greys", vmax=1.6 * float(density.max()))
+            ax.imshow(density, origin="lower", extent=sides, cmap=SHADES, vmin=0, vmax=float(density.max()))
         if behind is not None:
             ax.scatter(*_np(behind).T, s=2, color=DATA, alpha=0.25, linewidths=0)
         a, b = _np(x_t), _np(x0_hat)
@@ -209,11 +230,11 @@ def bars(
     alt: str = "",
     ax=None,
 ) -> Picture | None:
-    """Named horizontal bars; a dashed black line marks the floor, the best that could be."""
+    """Named horizontal bars, orange where a name has no MEANING; a dashed line marks the floor, the best possible."""
     picture, ax = _one(ax, alt or f"bars: {', '.join(values)}", 8.4, 0.9 + 0.5 * len(values))
     with rc_context(STYLE):
         names = list(values)[::-1]
-        shades = [(MEANING | (colors or {})).get(name, LEARNED) for name in names]
+        shades = [(MEANING | (colors or {})).get(name, SECOND) for name in names]
         ax.barh(names, [values[name] for name in names], color=shades, height=0.65)
         if floor is not None:
             ax.axvline(floor, color=TRUTH, linestyle="--")
@@ -225,12 +246,16 @@ def bars(
 def heat(
     values, *, x=None, y=None, xlabel="", ylabel="", name: str = "", scale=(None, None), alt: str = "", ax=None
 ) -> Picture | None:
-    """A table (rows, columns) as shades, row 0 lowest; from white to black over `scale`, or over all its numbers."""
+    """A table (rows, columns) as shades with a bar beside it, row 0 lowest: black is high.
+
+    White to black goes over `scale`, or over all numbers of the table.
+    """
     picture, ax = _one(ax, alt or f"heat map of {ylabel} by {xlabel}", 8.4, 4.0)
     values = np.asarray(values)
     with rc_context(STYLE):
         x, y = (np.arange(n) if v is None else np.asarray(v) for v, n in ((x, values.shape[1]), (y, values.shape[0])))
-        ax.pcolormesh(x, y, values, cmap="Greys", vmin=scale[0], vmax=scale[1], rasterized=True)
+        mesh = ax.pcolormesh(x, y, values, cmap="Greys", vmin=scale[0], vmax=scale[1], rasterized=True)
+        _bar(mesh, ax)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.set_title(name, fontsize=14)
     return picture
@@ -311,6 +336,14 @@ def _row(axes, n: int, alt: str):
     return panels(n, max(each * n, 3.4), each + 0.45, alt)
 
 
+def _bar(mesh, ax, label: str = "", ticks=None) -> None:
+    """The scale of a heat map, at its right."""
+    bar = ax.figure.colorbar(mesh, ax=ax, label=label, ticks=ticks, fraction=0.06, pad=0.02)
+    bar.outline.set_edgecolor("#bbbbbb")
+    if ticks is None:
+        bar.ax.locator_params(nbins=5)
+
+
 def _square(ax, limit: float, name: str) -> None:
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(True)
@@ -329,7 +362,15 @@ def _name_ends(ax, ends: Iterable) -> None:
         above[0] = max(above[0], below[0] + gap)
     over = max(0.0, placed[-1][0] - 1.0)
     for height, name, color in placed:
-        ax.text(1.015, height - over, name, color=color, transform=ax.transAxes, va="center", fontsize=14)
+        ax.text(1.015, height - over, name, color=_ink(color), transform=ax.transAxes, va="center", fontsize=14)
+
+
+def _ink(color: str) -> tuple[float, float, float]:
+    """The colour for words: light colours are darkened until they stand out from white paper."""
+    rgb = np.array(to_rgb(color))
+    while (1.05 / (0.05 + (0.2126, 0.7152, 0.0722) @ rgb**2.2)) < 4.5:
+        rgb = 0.95 * rgb
+    return tuple(rgb.tolist())
 
 
 def _np(x) -> np.ndarray:
@@ -341,11 +382,14 @@ def _np(x) -> np.ndarray:
 
 def _stack(images) -> np.ndarray:
     x = images.detach().cpu().float().numpy() if isinstance(images, torch.Tensor) else np.asarray(images, dtype=float)
+    given = tuple(x.shape)
     if x.ndim == 4:
         x = x.transpose(0, 2, 3, 1)
         x = x[..., 0] if x.shape[-1] == 1 else x
     if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[-1] != 3):
-        raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, H, W), (n, 1, H, W) or (n, 3, H, W)")
+        raise ValueError(f"images have shape {given}; expected (n, H, W), (n, 1, H, W) or (n, 3, H, W)")
+    if x.size == 0:
+        raise ValueError(f"images have shape {given}: there is no image in it")
     return x
 
 
