@@ -46,7 +46,7 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(recipes, "real_digits", lambda train=True: Digits(IMAGES, LABELS, "a few digits"))
     monkeypatch.setenv(VARIABLE, "offline")
     monkeypatch.setattr(models, "load", loaded)
-    monkeypatch.setattr(recipes, "encoded", lambda autoencoder, n, seed: (LATENTS, tokenize(["a red one"] * 64)))
+    monkeypatch.setattr(recipes, "encode_scenes", lambda autoencoder, n, seed: (LATENTS, tokenize(["a red one"] * 64)))
 
 
 AUTOENCODERS = "scenes-autoencoder", "scenes-autoencoder-no-gan"  # of one encoder
@@ -134,7 +134,7 @@ def test_a_reader_is_shown_scenes_that_are_turned_scaled_and_moved_a_little(monk
         wiggled.append((len(x), how))
         return torch.zeros_like(x)
 
-    monkeypatch.setattr(recipes, "wiggle", noted)
+    monkeypatch.setattr(recipes, "augment", noted)
     recipe.trainer.loss(*recipe.data[0])
     assert wiggled == [(4, {"scale": 0.05})]
 
@@ -256,7 +256,7 @@ def test_drawn_digits_are_measured_with_the_labels_asked_for(monkeypatch):
     monkeypatch.setattr(recipes, "quality", quality)
     denoiser, asked = MODELS["mnist"]().eval(), []
     denoiser.net.forward = lambda x, t, cond: asked.append(cond[:, 0]) or -x
-    found = recipes.drawn(denoiser, n=1010)
+    found = recipes.sample_quality(denoiser, n=1010)
     assert found == {"frechet": 4.0, "floor": 2.0, "precision": 0.9, "recall": 0.8, "accuracy": 1.0}
     assert seen["images"].shape == (1010, 1, 28, 28) and seen["labels"].bincount().tolist() == [101] * 10
     assert len(asked) == 60 and torch.equal(torch.cat(asked[::20]), seen["labels"] + 1)
@@ -302,7 +302,7 @@ def test_what_is_encoded_are_the_scaled_latents_of_fresh_scenes_with_their_capti
         def __getitem__(self, k):
             return torch.full((self.size, 3, 8, 8), k / 10), torch.full((self.size, 8), k)
 
-    monkeypatch.setattr(recipes, "fresh", Numbered)
+    monkeypatch.setattr(recipes, "scene_batches", Numbered)
     autoencoder = Autoencoder(f=8)
     autoencoder.mean.fill_(3.0)
     autoencoder.std.fill_(0.5)
@@ -339,7 +339,7 @@ def test_reading_counts_each_attribute_by_itself_on_test_digits_in_all_arrangeme
             rows[6:8, 3] = 17
             return rows
 
-    found = recipes.reading(Reader(1, 1))
+    found = recipes.reader_accuracy(Reader(1, 1))
     assert found == {"digit": 0.75, "colour": 0.9, "place": 0.95, "all": pytest.approx(0.6)}
     assert asked[0][:2] == (2000, {"seed": 2, "captions": "all", "train": False})
 
@@ -356,7 +356,7 @@ def test_reconstructions_of_unseen_scenes_of_test_digits_are_measured_and_read_a
         return rows
 
     monkeypatch.setattr(recipes, "read_scenes", read)
-    found = recipes.reconstructed(autoencoder)
+    found = recipes.reconstruction_quality(autoencoder)
     assert asked[0][:2] == (1000, {"seed": 3, "captions": "unseen", "train": False})
     x = asked[0][2].images
     with torch.no_grad():
@@ -379,7 +379,7 @@ def test_painted_scenes_are_those_of_their_captions_unscaled_and_decoded(monkeyp
     monkeypatch.setattr(recipes, "adherence", lambda *a: judged.append(a) or Adherence(0.9, 0.8, 0.7, 0.6, None))
     monkeypatch.setattr(recipes, "scene_features", lambda images: images[:, :, ::32, ::32].flatten(1))
     denoiser.net.forward = lambda x, t, cond: heard.append((x, cond)) or torch.zeros_like(x)
-    found = recipes.painted(denoiser, n=20, steps=3)
+    found = recipes.caption_adherence(denoiser, n=20, steps=3)
     parts = {"digit": 0.9, "colour": 0.8, "place": 0.7, "all": 0.6}
     seen = [images[:, :, ::32, ::32].flatten(1) for images in (judged[0][0], asked[0][2].images)]
     assert found.pop("frechet") == pytest.approx(frechet(*seen)) and frechet(*seen) > 1
