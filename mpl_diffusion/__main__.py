@@ -1,6 +1,7 @@
 """python -m mpl_diffusion: open the course, ask if this machine can run it, make its models and tables again."""
 
 import argparse
+import errno
 import sys
 
 
@@ -60,8 +61,27 @@ def main(argv: list[str] | None = None) -> int:
         except (ValueError, FileNotFoundError) as error:
             print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
             return 1
+        except OSError as error:
+            print(f"{parser.prog} {args.command}: {_trouble(error)}", file=sys.stderr)
+            return 1
     parser.print_help()
     return 0
+
+
+def _trouble(error: OSError) -> str:
+    """What the system refused, and the cure: one line."""
+    cures = {
+        errno.ENOSPC: "the disk is full: free some space, or name another --out",
+        errno.EDQUOT: "your quota is used up: free some space, or name another --out",
+        errno.EROFS: "the file system is read-only: name another --out",
+        errno.EACCES: "you may not write there: name another --out",
+        errno.EPERM: "you may not write there: name another --out",
+        errno.ENOTDIR: "a part of that path is a file: name another --out",
+        errno.EISDIR: "that is a folder: name a file with --out",
+    }
+    where = f"{error.filename}: " if error.filename else ""
+    cure = cures.get(error.errno, f"{error.strerror or error}: name another --out")
+    return f"{where}{cure}. What was written before is whole; --resume goes on with it"
 
 
 def _port(text: str) -> int:

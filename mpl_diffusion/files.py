@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -15,7 +16,7 @@ FORMAT = "mpl_diffusion 1"
 
 def write_whole(path: Path, blob: bytes) -> None:
     """Write in one step: a reader, or another process that writes it too, sees the old file or the whole new one."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # `remove_parts` knows this form
     try:
         with open(part, "wb") as f:
             f.write(blob)
@@ -24,6 +25,14 @@ def write_whole(path: Path, blob: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(path: Path) -> None:
+    """Delete what a killed process left half written of this file; nobody else's *.part."""
+    own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{32}\.part")
+    for part in path.parent.glob("*.part"):
+        if own.fullmatch(part.name):
+            part.unlink(missing_ok=True)
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:

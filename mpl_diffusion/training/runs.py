@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from .. import models
-from ..files import digest, half_if_exact, save_tensors
+from ..files import digest, half_if_exact, remove_parts, save_tensors, write_whole
 from ..teaching.widgets import watch
 from .distributed import all_max, local_device
 from .recipes import RECIPES, Recipe
@@ -44,7 +44,11 @@ def train(
     """
     if name not in RECIPES:
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(map(repr, RECIPES))}")
-    folder = Path(out or Path("runs", name))
+    if out is not None and not str(out).strip():
+        raise ValueError("out = ''; expected a folder, or leave --out away for runs/NAME")
+    folder = Path("runs", name) if out is None else Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; expected a folder: name another --out")
     checkpoint, weights = folder / "checkpoint.safetensors", folder / "weights.safetensors"
     if not resume and (there := next((file for file in (checkpoint, weights) if file.exists()), None)):
         raise ValueError(
@@ -55,16 +59,19 @@ def train(
     recipe = RECIPES[name](device=_device(device), **options)
     trainer, data, steps = recipe.trainer, recipe.data, recipe.steps
     facts = {**_facts(name, recipe), "begin": "new weights" if begin is None else _begin(trainer, begin, name)}
+    before = trainer.precision
     if checkpoint.exists():
-        trainer.load(checkpoint, facts)
-    folder.mkdir(parents=True, exist_ok=True)
+        before = trainer.load(checkpoint, facts).get("precision", before)
+    _make_folder(folder)
     if trainer.rank == 0:
-        for part in folder.glob("*.part"):  # left by a process that was killed while it wrote
-            part.unlink()
+        for file in (checkpoint, weights):
+            remove_parts(file)
     say = print if trainer.rank == 0 else lambda *_, **__: None
     rows = f"{data.size} of {len(data.arrays[0]):,} rows ({recipe.source})"
     where = f"{trainer.precision} on {trainer.world} x {trainer.device.type}"
     say(f"{name}: step {trainer.step:,} of {steps:,}, each {rows}, {where}", flush=True)
+    if before != trainer.precision:
+        say(f"the checkpoint was trained in {before}; the run goes on in {trainer.precision}", flush=True)
     run = trainer.run(data, steps)
     due = time.monotonic() + every
     try:
@@ -95,6 +102,15 @@ def train(
             recipe.also(trainer.ema.cpu(), folder)
         say(f"{weights}: " + (", ".join(f"{what} {value:.4g}" for what, value in quality.items()) or "written"))
     return 0
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder, and whether files can be written into it: better to know before the first step than after it."""
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"{folder} is a link that leads nowhere; name another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / ".writable", b"")
+    (folder / ".writable").unlink()
 
 
 def _device(kind: str | None) -> torch.device:

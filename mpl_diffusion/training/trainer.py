@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -81,8 +82,10 @@ class Trainer:
         precision: str = "float32",
         compile: bool = False,
     ):
-        if not (lr > 0 and 0 < ema < 0.28):
+        if not (0 < lr < math.inf and 0 < ema < 0.28):
             raise ValueError(f"lr = {lr!r}, ema = {ema!r}; expected lr > 0, and the share 0 < ema < 0.28")
+        if not (clip > 0 and warmup >= 1):
+            raise ValueError(f"clip = {clip!r}, warmup = {warmup!r}; expected a norm clip > 0, and warmup >= 1 steps")
         if precision not in PRECISIONS:
             raise ValueError(f"precision = {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}")
         self.model, self.lr, self.warmup, self.clip, self.precision = model, lr, warmup, clip, precision
@@ -110,8 +113,7 @@ class Trainer:
         Stop it anywhere, run it again: it goes on where it was, as if it had never stopped. Ctrl-C waits for the step
         that is under way. ValueError: a loss or gradient is not finite, or the run has diverged.
         """
-        if steps < 1:
-            raise ValueError(f"steps = {steps!r}; expected at least 1")
+        _check_steps(steps)
         while self.step < steps:
             with _finish_first():
                 progress = self.turn(data, steps)
@@ -166,18 +168,29 @@ class Trainer:
             tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
         return tensors
 
-    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
-        """Go back to a checkpoint; ValueError if it is damaged, of another model, of other facts than those given, or
-        of another number of processes (then nothing is changed)."""
-        tensors, step = _read(path, self, facts)
-        self.check(tensors, path)
-        self.restore(tensors, step)
+    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> dict[str, str]:
+        """Go back to a checkpoint, and return its header; ValueError if it is damaged or incomplete, of another model,
+        of other facts than those given, or of another number of processes (then nothing is changed)."""
+        tensors, header = _read(path, self, facts)
+        self.check(tensors, int(header["step"]), path)
+        self.restore(tensors, int(header["step"]))
+        return header
 
-    def check(self, tensors: dict[str, Tensor], path: str | Path) -> None:
-        """ValueError if these are not the parameters of this model."""
+    def check(self, tensors: dict[str, Tensor], step: int, path: str | Path) -> None:
+        """ValueError if these are another model's parameters, or a part of the state after `step` steps is missing."""
         expected = {f"model.{name}": t.shape for name, t in self.model.state_dict().items()}
         if {name: t.shape for name, t in tensors.items() if name.startswith("model.")} != expected:
             raise ValueError(f"{path} holds another model: its parameters have other names or shapes than this one's")
+        wanted = {"losses", "rng", *(f"ema.{name}" for name in self.ema.state_dict())}
+        moments = {name.split(".")[1] for name in tensors if name.startswith("adam.")}  # none of a frozen parameter
+        wanted |= {f"adam.{i}.{part}" for i in moments or {0} for part in ("step", "exp_avg", "exp_avg_sq") if step}
+        if missing := sorted(wanted - set(tensors)):
+            raise ValueError(
+                f"{path} is no whole checkpoint: it lacks {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; "
+                f"delete it and start anew"
+            )
+        if len(tensors["losses"]) != step:
+            raise ValueError(f"{path} has {len(tensors['losses'])} losses after {step} steps; delete it and start anew")
 
     def restore(self, tensors: dict[str, Tensor], step: int) -> None:
         """Be as after `step` steps, when `state()` gave these tensors."""
@@ -259,8 +272,7 @@ class AlternatingTrainer:
 
     def run(self, data, steps: int) -> Iterator[Progress]:
         """As `Trainer.run`; yields the first one's Progress."""
-        if steps < 1:
-            raise ValueError(f"steps = {steps!r}; expected at least 1")
+        _check_steps(steps)
         made = [trainer.step for trainer in self.trainers]
         if len(set(made)) > 1:
             raise ValueError(f"the trainers have made {made} steps: one failed in mid-turn. `load` a checkpoint")
@@ -278,9 +290,10 @@ class AlternatingTrainer:
         states = enumerate(trainer.state() for trainer in self.trainers)
         _write(path, self, {f"{i}.{name}": tensor for i, state in states for name, tensor in state.items()}, facts)
 
-    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> None:
+    def load(self, path: str | Path, facts: dict[str, str] | None = None) -> dict[str, str]:
         """Go back to it, as `Trainer.load`; one that does not fit changes none of them."""
-        tensors, step = _read(path, self, facts)
+        tensors, header = _read(path, self, facts)
+        step = int(header["step"])
         parts = {str(i): {} for i in range(len(self.trainers))}
         for name, tensor in tensors.items():
             i, _, rest = name.partition(".")
@@ -288,28 +301,38 @@ class AlternatingTrainer:
         if len(parts) != len(self.trainers):
             raise ValueError(f"{path} is no checkpoint of {len(self.trainers)} trainers that take turns")
         for trainer, part in zip(self.trainers, parts.values()):
-            trainer.check(part, path)
+            trainer.check(part, step, path)
         for trainer, part in zip(self.trainers, parts.values()):
             trainer.restore(part, step)
+        return header
 
 
 def _write(
     path: str | Path, trainer: Trainer | AlternatingTrainer, tensors: dict[str, Tensor], facts: dict[str, str] | None
 ):
     if trainer.rank == 0:
-        save_tensors(path, tensors, {**(facts or {}), "step": str(trainer.step), "processes": str(trainer.world)})
+        how = {"step": str(trainer.step), "processes": str(trainer.world), "precision": trainer.precision}
+        save_tensors(path, tensors, {**(facts or {}), **how})
     distributed.all_max(0)  # whoever reads the file next finds it whole
 
 
 def _read(
     path: str | Path, trainer: Trainer | AlternatingTrainer, facts: dict[str, str] | None
-) -> tuple[dict[str, Tensor], int]:
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors, header = load_tensors(path)
+    if not header.get("step", "").isdecimal():
+        found = f"its step is {header['step']!r}" if "step" in header else "it has no step"
+        raise ValueError(f"{path} is no checkpoint ({found}); weights are read by load(...), or begun with by --begin")
     given = {**(facts or {}), "processes": str(trainer.world)}
     header.setdefault("processes", "1")
     if other := [f"{k} = {header.get(k)} and not {v}" for k, v in given.items() if header.get(k) != v]:
         raise ValueError(f"{path} is of another run: it has {', '.join(other)}. Go on with that, or start anew")
-    return tensors, int(header["step"])
+    return tensors, header
+
+
+def _check_steps(steps: int) -> None:
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise ValueError(f"steps = {steps!r}; expected a whole number, at least 1")
 
 
 def fast_precision(device: str | torch.device) -> str:

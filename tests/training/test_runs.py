@@ -1,6 +1,7 @@
 """`python -m mpl_diffusion train`: it ends with weights that load, and whatever stops it, it goes on exactly."""
 
 import copy
+import errno
 import json
 import os
 import shutil
@@ -196,7 +197,7 @@ def pair(steps=40, batch=16, *, seed=0, device="cpu", precision=None, compile=Fa
         return {"bias": float(model.bias[0])}
 
     facts = facts or {"latents": "those"}
-    return recipes.Recipe(trainer, data, steps, "random points", measure, None, recipes.to_half, facts)
+    return recipes.Recipe(trainer, data, steps, "random points", measure, None, recipes.round_to_half, facts)
 
 
 def pair_model():
@@ -392,11 +393,94 @@ def test_a_run_that_diverges_keeps_the_last_good_checkpoint(monkeypatch, clock):
 
 def test_what_a_killed_process_left_half_written_is_swept_away():
     Path("a").mkdir()
-    Path("a/checkpoint.safetensors.0123.part").write_bytes(b"half")
+    Path(f"a/checkpoint.safetensors.{'0a' * 16}.part").write_bytes(b"half")
+    for other in ("film.mp4.part", "checkpoint.safetensors.0123.part", f"mine.safetensors.{'0a' * 16}.part"):
+        Path("a", other).write_bytes(b"somebody else's")
     save_tensors("a/mine.safetensors", {"x": torch.zeros(1)}, {})
     assert train("tiny", out="a", steps=1) == 0
     assert sorted(f.name for f in Path("a").iterdir()) == [
         "checkpoint.safetensors",
+        "checkpoint.safetensors.0123.part",
+        "film.mp4.part",
         "mine.safetensors",
+        f"mine.safetensors.{'0a' * 16}.part",
         "weights.safetensors",
     ]
+
+
+def rewritten(without=(), header=None, path="a/checkpoint.safetensors"):
+    """The checkpoint of a run, with some tensors or header entries left out or changed."""
+    tensors, facts = load_tensors(path)
+    facts = {**{k: v for k, v in facts.items() if k != "format"}, **(header or {})}
+    kept = {name: t for name, t in tensors.items() if not name.startswith(tuple(without) or ("none of them",))}
+    save_tensors(path, kept, {k: v for k, v in facts.items() if v is not None})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"without": ["losses"]}, "it lacks losses"),
+        ({"without": ["ema."]}, "it lacks ema."),
+        ({"without": ["rng"]}, "it lacks rng"),
+        ({"without": ["adam."]}, "it lacks adam."),
+        ({"without": ["adam.0.exp_avg_sq"]}, "it lacks adam.0.exp_avg_sq"),
+        ({"header": {"step": "many"}}, "its step is 'many'"),
+        ({"header": {"step": None}}, "it has no step"),
+        ({"header": {"step": "3"}}, "losses after 3 steps"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_refused(change, message, capsys):
+    assert train("tiny", out="a", steps=20) == 0
+    rewritten(**change)
+    assert main(["train", "tiny", "--out", "a", "--steps", "20", "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_weights_given_as_a_checkpoint_are_named(capsys):
+    assert train("tiny", out="a", steps=20) == 0
+    Path("a/weights.safetensors").replace("a/checkpoint.safetensors")
+    rewritten(header={"processes": "1", "step": None})
+    assert main(["train", "tiny", "--out", "a", "--steps", "20", "--resume"]) == 1
+    assert "is no checkpoint (it has no step)" in capsys.readouterr().err
+
+
+def test_going_on_in_another_precision_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(tiny_recipe, "interrupted_at", 7)
+    assert train("tiny", out="a", precision="float32") == 130
+    monkeypatch.setattr(tiny_recipe, "interrupted_at", None)
+    assert train("tiny", out="a", precision="bfloat16", resume=True) == 0
+    assert "trained in float32; the run goes on in bfloat16" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "make, out, message",
+    [
+        (lambda: Path("file").write_text("x"), "file", "file is a file; expected a folder"),
+        (lambda: Path("file").write_text("x"), "file/inside", "a part of that path is a file"),
+        (lambda: os.symlink("nowhere", "link"), "link", "is a link that leads nowhere"),
+        (lambda: None, "", "out = ''; expected a folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_one_is_named_in_one_line(make, out, message, capsys):
+    make()
+    assert main(["train", "tiny", "--out", out, "--steps", "2"]) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "number, message", [("ENOSPC", "the disk is full"), ("EROFS", "is read-only"), ("EACCES", "may not write")]
+)
+def test_what_the_system_refuses_on_the_way_ends_in_one_line_and_loses_nothing(number, message, capsys, monkeypatch):
+    assert train("tiny", out="a", steps=20) == 0
+    before = Path("a/checkpoint.safetensors").read_bytes()
+
+    def refuse(*_):
+        raise OSError(getattr(errno, number), "refused", "a/checkpoint.safetensors")
+
+    monkeypatch.setattr("mpl_diffusion.training.trainer.save_tensors", refuse)
+    assert main(["train", "tiny", "--out", "a", "--steps", "20", "--resume"]) == 1
+    said = capsys.readouterr().err
+    assert message in said and "--out" in said and said.count("\n") == 1
+    assert Path("a/checkpoint.safetensors").read_bytes() == before
