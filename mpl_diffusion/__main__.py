@@ -32,10 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     measure = commands.add_parser(
         "measure",
         help="measure a table of the course again",
-        description="Measure a table of the course again, row by row, into FILE; mpl_diffusion.measured reads that.",
+        description="Measure a table of the course again, row by row, into FILE; mpl_diffusion.load_table reads that.",
     )
     measure.add_argument("name", metavar="NAME", help="ddim: quality against steps, for every sampler")
-    measure.add_argument("--n", type=_count, help="images for each row (default: 400)")
+    measure.add_argument("--n", type=_count, help="images for each row (default: 5000; at most 2000 beyond S = 100)")
+    measure.add_argument("--precision", choices=["float32", "bfloat16"], help="(default: float32)")
     measure.add_argument("--device", choices=["cpu", "cuda"], help="(default: cpu)")
     measure.add_argument("--compile", action="store_true", default=None, help="through torch.compile")
     measure.add_argument("--threads", type=_count, help="CPU threads (default: torch's choice)")
