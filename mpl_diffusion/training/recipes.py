@@ -171,9 +171,9 @@ RECIPES: dict[str, Callable[..., Recipe]] = {
     "scene-reader": scene_reader,
     "scenes-autoencoder": scenes_autoencoder,
     "scenes-autoencoder-no-gan": scenes_autoencoder_no_gan,
-    "scenes-autoencoder-f2": partial(scenes_autoencoder_no_gan, steps=800, f=2),
-    "scenes-autoencoder-f4": partial(scenes_autoencoder_no_gan, steps=800, f=4),
-    "scenes-autoencoder-f16": partial(scenes_autoencoder_no_gan, steps=800, f=16),
+    "scenes-autoencoder-f2": partial(scenes_autoencoder_no_gan, f=2),
+    "scenes-autoencoder-f4": partial(scenes_autoencoder_no_gan, f=4),
+    "scenes-autoencoder-f16": partial(scenes_autoencoder_no_gan, f=16),
     "scenes-latent": scenes_latent,
     "scenes-pixel": scenes_pixel,
 }

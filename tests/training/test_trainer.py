@@ -539,7 +539,7 @@ def test_those_who_take_turns_are_healthy_when_the_first_is_and_have_at_least_on
     assert turns.healthy
     turns.trainers[0].losses[-1] = 1e3
     assert not turns.healthy
-    with pytest.raises(ValueError, match="steps = 0; expected at least 1"):
+    with pytest.raises(ValueError, match="steps = 0; expected a whole number, at least 1"):
         list(turns.run(data(), 0))
 
 
@@ -599,7 +599,7 @@ def test_a_batch_is_a_pure_function_of_the_seed_and_its_number():
         (lambda: fresh(precision="float16"), r"precision = 'float16'; expected one of 'float32', 'bfloat16'"),
         (lambda: fresh(ema=0.5), r"ema = 0.5; expected lr > 0, and the share 0 < ema < 0.28"),
         (lambda: fresh(ema=0), r"ema = 0; expected"),
-        (lambda: list(fresh().run(data(), 0)), r"steps = 0; expected at least 1"),
+        (lambda: list(fresh().run(data(), 0)), r"steps = 0; expected a whole number, at least 1"),
     ],
 )
 def test_bad_data_and_settings_are_named(make, message):
