@@ -244,7 +244,7 @@ def test_a_page_of_its_own_lives_without_kernel_or_network_on_a_telephone(course
 ASK = """
 import threading
 import numpy as np
-from mpl_diffusion import ask
+from mpl_diffusion import prompt_box
 
 known, go, closed = "red green blue".split(), threading.Semaphore(0), []
 
@@ -266,7 +266,7 @@ def paint(text, w):
         raise
 
 go.release(3)
-box = ask(paint, "red", w=range(1, 10), check=check, alt="stripes")
+box = prompt_box(paint, "red", w=range(1, 10), check=check, alt="stripes")
 box
 """
 

@@ -58,8 +58,9 @@ class Check:
         return "\n".join(["check.<name>(your_function), by notebook:", *lines])
 
     def solution(self, name: str) -> Solution:
-        """The code of a tested solution: check.solution("diffuse")."""
-        return Solution(inspect.getsource(exercise_named(name).solution))
+        """The code of a tested solution, to be pasted into the exercise's cell: check.solution("diffuse")."""
+        code = inspect.getsource(exercise_named(name).solution)
+        return Solution(code.replace(f"def {name}(", f"def my_{name}(", 1))
 
 
 class Solution(str):
