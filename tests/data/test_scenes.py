@@ -1,6 +1,7 @@
 """Captioned scenes: what is said is what is there, what is held out stays out, and a seed is all it takes."""
 
 import os
+import re
 from itertools import product
 
 import pytest
@@ -119,11 +120,13 @@ def test_ids_and_words_are_inverses_and_0_fills_the_end():
 @pytest.mark.parametrize(
     "read, captions, message",
     [
-        (tokenize, ["a red seven", "a purple dog"], r"'purple' in 'a purple dog' is no word .* know a, red, .*below$"),
-        (tokenize, ["a red seven."], r"'seven.' in 'a red seven.' is no word of the scenes"),
-        (tokenize, [""], r"'' has 0 words; expected 1 to 8, such as .*for no caption at all: cond = None"),
-        (tokenize, ["  "], r"has 0 words"),
-        (tokenize, ["a red seven left of a blue blue three"], r"has 9 words; expected 1 to 8, such as '.*'$"),
+        (tokenize, ["a red seven", "a purple dog"], r"^'purple' is not a word of these captions\. They name digits "),
+        (tokenize, ["a purple dog"], r"\(zero to nine\), colours \(red, .*, magenta\) and where things are, as in"),
+        (tokenize, [""], r"^there is no word in it; a caption is, for instance, 'a red seven left of a blue three'$"),
+        (tokenize, ["  "], r"^there is no word in it"),
+        (tokenize, [" . "], r"^there is no word in it"),
+        (tokenize, ["a red seven left of a blue blue three"], r"^these are 9 words; a caption has at most 8, as '.*'"),
+        (tokenize, [None], r"^a caption is a text, such as '.*'; one of these is a NoneType$"),
         (tokenize, "a red seven", r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]"),
         (
             parse_captions,
@@ -133,27 +136,70 @@ def test_ids_and_words_are_inverses_and_0_fills_the_end():
         (
             parse_captions,
             ["a red seven", "red seven"],
-            r"'red seven' is no caption of a scene; expected 'a COLOUR DIGIT'",
+            r"'red seven' is not a caption of a scene; expected 'a COLOUR DIGIT'",
         ),
         (parse_captions, ["a seven"], r"colours: red, yellow, green, cyan, blue, magenta; digits: zero ... nine"),
         (
             parse_captions,
             ["a seven red"],
-            r"is no caption .*one of at the left, .*one of left of, right of, above, below",
+            r"is not a caption .*one of at the left, .*one of left of, right of, above, below",
         ),
-        (parse_captions, ["the red seven"], r"'the red seven' is no caption"),
-        (parse_captions, ["a red blue"], r"'a red blue' is no caption"),
-        (parse_captions, ["a red seven left of"], r"'a red seven left of' is no caption"),
-        (parse_captions, ["a red seven at the left of a blue three"], r"is no caption"),
-        (parse_captions, ["a red seven left of a blue three at the top"], r"is no caption"),
-        (parse_captions, ["a red seven at the top at the left"], r"is no caption"),
-        (parse_captions, ["a red seven above a blue three above a red one"], r"is no caption"),
-        (parse_captions, [""], r"'' is no caption"),
+        (parse_captions, ["the red seven"], r"'the red seven' is not a caption"),
+        (parse_captions, ["a red blue"], r"'a red blue' is not a caption"),
+        (parse_captions, ["a red seven left of"], r"'a red seven left of' is not a caption"),
+        (parse_captions, ["a red seven at the left of a blue three"], r"is not a caption"),
+        (parse_captions, ["a red seven left of a blue three at the top"], r"is not a caption"),
+        (parse_captions, ["a red seven at the top at the left"], r"is not a caption"),
+        (parse_captions, ["a red seven above a blue three above a red one"], r"is not a caption"),
+        (parse_captions, [""], r"'' is not a caption"),
     ],
 )
 def test_what_is_no_caption_is_named_with_the_words_that_there_are(read, captions, message):
     with pytest.raises(ValueError, match=message):
         read(captions)
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        ("a red seven left of a blue three.", "a red seven left of a blue three"),
+        ("A red seven, left of a blue three!", "a red seven left of a blue three"),
+        ('"a green five"', "a green five"),
+        ("a green five ?", "a green five"),
+    ],
+)
+def test_punctuation_around_words_is_no_mistake(typed, meant):
+    assert torch.equal(tokenize([typed]), tokenize([meant]))
+    assert torch.equal(parse_captions([typed]), parse_captions([meant]))
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        *[("fuor", "four"), ("sevn", "seven"), ("tree", "three"), ("tow", "two"), ("fife", "five"), ("nien", "nine")],
+        *[("yelow", "yellow"), ("magneta", "magenta"), ("gren", "green"), ("Reds", "red"), ("botom", "bottom")],
+        *[("an", "a"), ("lef", "left"), ("abov", "above"), ("midle", "middle"), ("4", "four"), ("0", "zero")],
+    ],
+)
+def test_a_near_miss_is_told_what_it_missed(typed, meant):
+    said = rf"^'{typed.lower()}' is not a word of these captions: did you mean {meant}\?$"
+    with pytest.raises(ValueError, match=said):
+        tokenize([f"a red {typed}"])
+
+
+@pytest.mark.parametrize("typed", ["cat", "pink", "dog", "orange", "and", "ten", "grey", "42", "\u00b2"])
+def test_what_is_near_nothing_is_told_no_nonsense(typed):
+    with pytest.raises(ValueError, match="They name digits"):
+        tokenize([f"a red {typed}"])
+
+
+@pytest.mark.parametrize("typed", ["x" * 300, "a red seven " * 25, "dog " * 75, "?" * 300])
+@pytest.mark.parametrize("read", [tokenize, parse_captions, lambda texts: tokenize(texts[0])])
+def test_no_message_echoes_a_long_text_or_speaks_python_to_whoever_types(read, typed):
+    with pytest.raises(ValueError) as caught:
+        read([typed])
+    assert len(str(caught.value)) < 340 and 60 * "x" not in str(caught.value)
+    assert read is not tokenize or not re.search(r"None|cond|=|\[", str(caught.value))
 
 
 # ----------------------------------------------------------------------------------- what is held out
