@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from ..checks import check_whole
 from .mnist import VARIABLE, mnist
 
 SIZE = 64  # pixels, height and width
@@ -95,6 +96,26 @@ def scenes(
         spoken = [say if row[0] > 4 else write_caption(row, 0.0) for say, row in zip(spoken, arrangement.tolist())]
     ink, boxes, name = _ink(arrangement, rng, train, folder)
     return Scenes(_painted(ink, arrangement, rng), tokenize(spoken), spoken, arrangement, boxes, name)
+
+
+def chimera_scenes(
+    n: int, seed: int = 0, train: bool = True, folder: str | Path | None = None
+) -> tuple[Tensor, Tensor]:
+    """n scenes (n, 3, 64, 64) in which there is no digit, and the two that each is made of, (n, 2).
+
+    In the middle stands the upper half of one digit on the lower half of another. No caption describes it; what a
+    reader of scenes says to it tells how much its word is worth.
+    """
+    check_whole(low=1, n=n)
+    rng = torch.Generator().manual_seed(seed)
+    digits = torch.stack([torch.randperm(len(DIGITS), generator=rng)[:2] for _ in range(n)])
+    colour = torch.randint(len(COLOURS), (n,), generator=rng)
+    middle = torch.full((n,), PLACES.index("in the middle"))
+    arrangement = torch.stack([middle, digits[:, 0], colour, digits[:, 1], colour], dim=1)
+    ink = _ink(arrangement, rng, train, folder)[0]
+    upper = torch.arange(SIZE)[:, None] < SIZE // 2
+    halves = torch.where(upper, ink[:, 0], ink[:, 1])
+    return _painted(torch.stack([halves, torch.zeros_like(halves)], dim=1), arrangement, rng), digits
 
 
 class scene_batches:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mpl_diffusion import detokenize, parse_captions, scene_batches, scenes, tokenize, write_caption
+from mpl_diffusion import chimera_scenes, detokenize, parse_captions, scene_batches, scenes, tokenize, write_caption
 from mpl_diffusion.data import scenes as room
 from mpl_diffusion.data.mnist import VARIABLE, Digits
 from mpl_diffusion.data.scenes import (
@@ -308,6 +308,34 @@ def test_light_digits_places_and_sizes_vary_from_scene_to_scene():
     grounds = one.images[:, :, [0, 0, 63, 63], [0, 63, 0, 63]].mean(2)  # where the light's fall cancels
     assert (grounds.std(0) > 0.05).all() and (grounds.diff(dim=1).std(0) > 0.02).all() and grounds.max() < -0.5
     assert (one.images[:, :, 0, :] - one.images[:, :, 63, :]).abs().amax((1, 2)).median() > 0.02  # the light falls off
+
+
+def test_a_chimera_is_the_upper_half_of_one_digit_on_the_lower_half_of_another():
+    images, digits = chimera_scenes(40, seed=3)
+    again = chimera_scenes(40, seed=3)
+    assert torch.equal(images, again[0]) and torch.equal(digits, again[1])
+    assert images.shape == (40, 3, 64, 64) and digits.shape == (40, 2) and (digits[:, 0] != digits[:, 1]).all()
+    assert not torch.equal(images, chimera_scenes(40, seed=4)[0])
+    ink = (images.amax(1) - images.amin(1)) > 0.5
+    assert ink[:, :32].any(2).any(1).all() and ink[:, 32:].any(2).any(1).all()
+    assert set(digits.flatten().tolist()) == set(range(10))
+    with pytest.raises(ValueError, match=r"n = 0; expected a whole number, at least 1"):
+        chimera_scenes(0)
+
+
+def test_the_halves_of_a_chimera_come_from_its_two_digits(monkeypatch):
+    """Digit d is a full square of ink of brightness (d + 1) / 10: which digit is where shows in the colours."""
+
+    def squares(arrangement, rng, train, folder):
+        return (arrangement[:, 1::2, None, None] + 1) / 10 * torch.ones(64, 64), None, "squares"
+
+    monkeypatch.setattr(room, "_ink", squares)
+    monkeypatch.setattr(room, "_painted", lambda ink, arrangement, rng: ink)
+    ink, digits = chimera_scenes(20, seed=1)
+    torch.testing.assert_close(ink[:, 0, 0, 0], (digits[:, 0] + 1) / 10)
+    torch.testing.assert_close(ink[:, 0, 31, 5], (digits[:, 0] + 1) / 10)
+    torch.testing.assert_close(ink[:, 0, 32, 5], (digits[:, 1] + 1) / 10)
+    assert not ink[:, 1].any()
 
 
 class TestFresh:
