@@ -202,6 +202,7 @@ def arrows(
 ):
     """Arrows from noisy points x_t to where the denoiser sees the data, x0_hat; the data faintly behind them.
 
+    behind: points (n, 2), or classes: name -> points, each in a colour and with a marker of its own, named above.
     density: an (H, W) array over the whole square, row 0 the lowest, as shades. The arrows' colour is the MEANING of
     their name.
     """
@@ -210,7 +211,14 @@ def arrows(
         if density is not None:
             sides = (-limit, limit, -limit, limit)
             ax.imshow(density, origin="lower", extent=sides, cmap=SHADES, vmin=0, vmax=float(density.max()))
-        if behind is not None:
+        if isinstance(behind, dict):
+            for cloud, color, marker in zip(behind, (DATA, *COMPARED), "o^sDv"):
+                ax.scatter(*_np(behind[cloud]).T, s=9, color=color, marker=marker, alpha=0.4, linewidths=0, label=cloud)
+            key = dict(loc="upper left", ncols=len(behind), fontsize=13, frameon=False)
+            legend = ax.legend(handletextpad=0, columnspacing=0.6, borderpad=0, markerscale=2, **key)
+            for handle in legend.legend_handles:
+                handle.set_alpha(1)
+        elif behind is not None:
             ax.scatter(*_np(behind).T, s=2, color=DATA, alpha=0.25, linewidths=0)
         a, b = _np(x_t), _np(x0_hat)
         color = MEANING.get(name, LEARNED)

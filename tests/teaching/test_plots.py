@@ -168,6 +168,15 @@ def test_a_pipeline_has_its_stations_in_order_an_arrow_between_any_two_and_what_
         plots.pipeline({"x": red, "z": grey, "y": red}, ["encoder"])
 
 
+def test_classes_behind_arrows_differ_in_colour_and_marker_and_are_named():
+    classes = {"class 1": x, "class 2": x + 1}
+    (ax,) = plots.arrows(x, 0.5 * x, classes).figure.axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(classes)
+    one, two = ax.collections[:2]
+    assert not np.array_equal(one.get_facecolor(), two.get_facecolor())
+    assert len(one.get_paths()[0].vertices) != len(two.get_paths()[0].vertices)
+
+
 def test_bars_stand_side_by_side():
     axes = plots.panels(2, alt="two")[1]
     assert plots.bars({"a": 1.0, "b": 2.0}, ax=axes[1]) is None
