@@ -93,7 +93,7 @@ function render({ model, el }) {
   });
   const escape = () => alive && model.send({ stop: true });
   const nodes = [form, ...controls.map((one) => one.node)];
-  const root = scene(el, "ask", { title: model.get("_title"), controls: nodes, canvas: figure, caption: news, escape });
+  const root = scene(el, "prompt", { title: model.get("_title"), controls: nodes, canvas: figure, caption: news, escape });
   for (const node of root.querySelectorAll("input, button")) node.disabled ||= !alive;
 
   const ears = { "change:_text": write, "change:_at": place, "change:_frame": draw, change: say };
