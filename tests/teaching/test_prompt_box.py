@@ -19,7 +19,7 @@ PATIENCE = 20  # seconds; no test waits so long unless it fails
 WORDS = {"one": 1, "two": 2, "three": 3}
 
 
-def shade(level: int, shape=(320, 8)) -> np.ndarray:
+def shade(level: int, shape=(640, 8)) -> np.ndarray:
     return np.full(shape, level, np.uint8)
 
 
@@ -161,10 +161,10 @@ def test_at_most_half_the_time_goes_into_showing_a_walk_and_its_last_picture_is_
 
 
 def test_the_picture_keeps_the_size_of_the_first():
-    shapes = iter([(320, 400), (640, 100)])
+    shapes = iter([(640, 800), (1280, 200)])
     box = prompt_box(lambda text: shade(0, next(shapes)), "one")
     assert answered(box, "two") == "painted"
-    assert box._size == [400, 320]
+    assert box._size == [800, 640]
 
 
 # Stale answers

@@ -19,7 +19,7 @@ EXPLORE = importlib.import_module("mpl_diffusion.teaching.widgets.explore")
 
 
 def shade(level: int) -> np.ndarray:
-    return np.full((320, 8), level, np.uint8)
+    return np.full((640, 8), level, np.uint8)
 
 
 def pixels(picture: bytes) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_every_combination_of_values_is_drawn_once_and_the_last_axis_runs_fastes
 
 
 def test_the_pictures_arrive_without_loss():
-    noise = np.random.default_rng(0).integers(0, 256, (320, 200, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (640, 200, 3), dtype=np.uint8)
     np.testing.assert_array_equal(sent(explore(lambda t: noise, t=[0]))[0], noise)
 
 
@@ -113,6 +113,12 @@ def test_a_value_off_the_grid_is_refused_with_those_that_are_on_it(value):
         ({"t": [1], "labels": {"s": "steps"}}, "labels names s"),
         ({"t": [1], "twins": {"s": ("steps", float)}}, "twins names s"),
         ({"t": [-1, 1], "twins": {"t": ("its size", abs)}}, "its size has values that read the same"),
+        ({"t": [1, 2], "twins": {"t": abs}}, r"the twin of t is .* expected \(name, function"),
+        ({"t": [1, 2], "twins": {"t": ("its size", None)}}, r"the twin of t is \('its size', None\)"),
+        ({"t": [0.0, float("nan")]}, "t holds NaN"),
+        ({"t": [1], "labels": ["t"]}, r"labels = \['t'\]; expected a value for each axis"),
+        ({"t": [1], "start": 1}, "start = 1; expected a value for each axis"),
+        ({"t": [1], "alt": 3}, "alt = 3; expected a str"),
     ],
 )
 def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, words):
@@ -128,6 +134,11 @@ def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, word
         (np.zeros((2, 3, 4)), r"\(H, W\) or \(H, W, 3\)"),
         (np.array([[0.0, 2.0]]), "0 to 2"),
         (np.array([[0.0, np.nan]]), "nan"),
+        (np.array([[0, 200]]), "0 to 200; of bytes 0 ... 255 take uint8"),
+        (np.zeros((2, 2), complex), "complex128"),
+        (b"no png", "6 bytes that begin with b'no png' are no complete PNG"),
+        (b"", "0 bytes"),
+        (described(9).png(dpi=1)[:60], "60 bytes .* are no complete PNG"),
     ],
 )
 def test_a_draw_that_returns_no_picture_is_told_which_values_it_had(drawn, words):
@@ -143,8 +154,8 @@ def test_an_error_in_draw_stays_what_it_is_and_names_the_values():
 
 
 def test_pictures_that_weigh_too_much_are_refused(monkeypatch):
-    monkeypatch.setattr(EXPLORE, "MOST_BYTES", 100_000)
-    noise = np.random.default_rng(0).integers(0, 256, (320, 200), dtype=np.uint8)
+    monkeypatch.setattr(EXPLORE, "MOST_BYTES", 200_000)
+    noise = np.random.default_rng(0).integers(0, 256, (640, 200), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"2 of 9 pictures .* coarser steps"):
         explore(lambda t: noise, t=range(9))
 
@@ -153,18 +164,18 @@ def test_figures_png_bytes_and_arrays_are_all_pictures():
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(4, 3), facecolor="black")
-    assert pixels(explore(lambda t: figure, t=[0]).picture).shape == (300, 400, 3)
+    assert pixels(explore(lambda t: figure, t=[0]).picture).shape == (450, 600, 3)
     assert not pyplot.fignum_exists(figure.number), "the figure is shown a second time under the cell"
     assert pixels(explore(lambda t: described(9).png(dpi=1), t=[0]).picture)[0, 0, 0] == 9
-    assert pixels(explore(lambda t: np.full((320, 4, 3), 0.2), t=[0]).picture)[0, 0].tolist() == [51, 51, 51]
+    assert pixels(explore(lambda t: np.full((640, 4, 3), 0.2), t=[0]).picture)[0, 0].tolist() == [51, 51, 51]
 
 
 def test_a_small_image_is_shown_in_whole_blocks():
     image = np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)
     shown = pixels(explore(lambda t: image, t=[0]).picture)[..., 0]
-    assert shown.shape == (336, 336)
-    np.testing.assert_array_equal(shown[::12, ::12], image)
-    np.testing.assert_array_equal(shown[11::12, 11::12], image)
+    assert shown.shape == (644, 644)
+    np.testing.assert_array_equal(shown[::23, ::23], image)
+    np.testing.assert_array_equal(shown[22::23, 22::23], image)
 
 
 def test_a_player_walks_from_the_first_step_to_the_last_whatever_the_stride():
@@ -181,6 +192,13 @@ def test_a_player_refuses_an_empty_walk_and_a_stride_below_one():
         player(iter([]), shade)
     with pytest.raises(ValueError, match="every = 0"):
         player([SimpleNamespace(t=0)], shade, every=0)
+    with pytest.raises(ValueError, match=r"every = 1\.5"):
+        player([SimpleNamespace(t=0)], shade, every=1.5)
+
+
+def test_a_player_refuses_a_time_that_is_no_number():
+    with pytest.raises(ValueError, match="t = nan"):
+        player([SimpleNamespace(t=float("nan"))], lambda step: shade(0))
 
 
 def test_a_widget_shows_a_stable_label_and_its_picture_to_readers_without_a_live_view():
@@ -280,9 +298,21 @@ def test_each_frame_can_have_a_background_of_its_own():
         (WALK, {"times": [1, 2]}, "2 times for 4 frames"),
         (WALK, {"limit": 0}, "limit = 0"),
         (WALK, {"limit": (1, -1, 0, 1)}, "limit = "),
+        (WALK, {"limit": (0, 1, 2)}, "limit = "),
+        (WALK, {"limit": float("inf")}, "limit = inf"),
+        (WALK, {"limit": "3"}, "limit = '3'"),
+        (WALK, {"color": "blue"}, "color = 'blue'; expected six digits"),
+        (WALK, {"times": [3, 2, 1, float("nan")]}, "times = nan"),
+        (WALK, {"alt": None}, "alt = None; expected a str"),
+        (WALK + 0j, {}, "complex"),
         (WALK, {"follow": 50}, "follow = 50: it counts from 0 to 49"),
         (WALK, {"background": [np.ones((2, 2))] * 3}, "3 backgrounds for 4 frames"),
         (WALK, {"background": np.ones(5)}, "background is an"),
+        (WALK, {"background": np.ones((0, 5))}, "background is an"),
+        (WALK, {"background": -np.ones((5, 5))}, "from 0 "),
+        (WALK, {"background": np.full((5, 5), np.nan)}, "finite"),
+        (WALK, {"background": "grey"}, "background = 'grey'"),
+        (WALK, {"background": b"no png"}, "no complete PNG"),
         (np.broadcast_to(np.float32(0), (1001, 10_000, 2)), {}, "keep fewer"),
     ],
 )
@@ -422,9 +452,13 @@ def test_the_floor_is_drawn_at_the_height_of_its_loss():
     assert f"M0 {height}H100" in html and "0.5" in html
 
 
-def test_a_run_of_no_steps_is_refused():
-    with pytest.raises(ValueError, match="total = 0"):
-        watch([], 0)
+@pytest.mark.parametrize(
+    "options", [{"total": 0}, {"total": 1.5}, {"every": float("nan")}, {"floor": float("nan")}, {"batch": 0}]
+)
+def test_a_run_that_cannot_be_watched_is_refused_before_its_first_step(options):
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError, match=f"{name} = {value!r}; expected"):
+        watch([], **{"total": 9, **options})
 
 
 # In a notebook

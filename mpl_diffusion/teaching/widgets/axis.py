@@ -1,7 +1,7 @@
 """One named axis of a grid of pictures."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -19,6 +19,8 @@ class Axis:
         if isinstance(values, str) or not isinstance(values, Iterable):
             raise ValueError(f"the axis {name} needs a list of values, not {values!r}")
         values = tuple(value.item() if hasattr(value, "item") else value for value in values)
+        if any(isinstance(value, float) and math.isnan(value) for value in values):
+            raise ValueError(f"the axis {name} holds NaN")
         ticks = tuple(map(words, values))
         if not values:
             raise ValueError(f"the axis {name} has no values")
@@ -50,6 +52,34 @@ class Axis:
         if self.numeric and len(self.ticks) > 4:
             return f"{self.ticks[0]} ... {self.ticks[-1]} ({len(self.ticks)})"
         return ", ".join(self.ticks)
+
+
+def axes_of(widget: type, axes: Mapping, labels: Mapping | None, start: Mapping | None) -> tuple[list[Axis], list[int]]:
+    """The axes of a widget, and the place on each where it starts; each axis becomes an attribute of the widget."""
+    check_names(axes, labels=labels, start=start)
+    for name in axes:
+        if hasattr(widget, name):
+            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
+    labels, start = labels or {}, start or {}
+    grid = [Axis.of(name, values, labels.get(name)) for name, values in axes.items()]
+    return grid, [axis.index(start[axis.name]) if axis.name in start else 0 for axis in grid]
+
+
+def check_names(axes: Mapping, **given: Mapping | None) -> None:
+    """Options that hold one value per axis, as in `start={"t": 500}`, name no axis that is not there."""
+    for option, values in given.items():
+        if values is not None and not isinstance(values, Mapping):
+            raise ValueError(f"{option} = {values!r}; expected a value for each axis it names, {option}={{axis: ...}}")
+        if unknown := set(values or ()) - set(axes):
+            names = ", ".join(sorted(map(str, unknown)))
+            raise ValueError(f"{option} names {names}; the axes are {', '.join(axes) or 'none'}")
+
+
+def check_text(**given) -> None:
+    """Words, not numbers or None."""
+    for name, text in given.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{name} = {text!r}; expected a str")
 
 
 def words(value) -> str:

@@ -9,7 +9,7 @@ function render({ model, el }) {
   const first = Math.max(0, axes.findIndex((axis) => !axis.buttons)); // the axis that plays and that a finger turns
   let at = model.get("_at");
 
-  const canvas = element("canvas", { width: size[0], height: size[1] });
+  const canvas = sized(element("canvas"), size, model.get("_legible"));
   canvas.setAttribute("role", "img");
   const caption = captions.length ? element("p", { className: "mpld-caption" }) : null;
   const ink = canvas.getContext("2d");

@@ -60,7 +60,7 @@ function render({ model, el }) {
   let position = model.get("_frame"); // between two frames while it plays
   let follow = model.get("_follow");
 
-  const canvas = element("canvas", { width: WIDTH, height });
+  const canvas = sized(element("canvas"), [WIDTH, height]);
   canvas.setAttribute("role", "img");
   const paper = canvas.getContext("2d");
   const caption = element("p", { className: "mpld-caption" });

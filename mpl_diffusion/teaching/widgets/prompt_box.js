@@ -29,7 +29,8 @@ function render({ model, el }) {
     shown = frame;
     const bitmap = await createImageBitmap(new Blob([frame], { type: "image/webp" }));
     if (frame !== shown) return; // a newer one has come
-    if (figure.hidden) [canvas.width, canvas.height, figure.hidden] = [...size, false];
+    if (figure.hidden) sized(canvas, size);
+    figure.hidden = false;
     const scale = Math.min(1, size[0] / bitmap.width, size[1] / bitmap.height);
     const [width, height] = [Math.round(scale * bitmap.width), Math.round(scale * bitmap.height)];
     const ink = canvas.getContext("2d");

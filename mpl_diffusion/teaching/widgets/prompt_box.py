@@ -10,7 +10,7 @@ from typing import NamedTuple
 import traitlets
 from PIL import Image
 
-from .axis import Axis
+from .axis import Axis, axes_of, check_text
 from .frame import as_png, frame
 from .scene import Scene, source
 
@@ -131,6 +131,7 @@ class PromptBox(Scene):
 
     def _ask(self, text: str, at: list[int]) -> None:
         """The newest question makes the older ones stale; words that `check` refuses make none."""
+        check_text(text=text)
         with self._lock, self.hold_sync():
             self._text, self._at, self._asked = text, at, self._asked + 1
             places = (f"{axis.label} = {axis.ticks[k]}" for axis, k in zip(self._grid.values(), at, strict=True))
@@ -224,16 +225,9 @@ def prompt_box(
     reader what is wrong, and the picture stays. The axes, `labels` and `start` are those of `explore`. `at_once`
     paints the first picture while the cell runs, and raises what goes wrong with it.
     """
-    labels, start = labels or {}, start or {}
-    for given, what in ((labels, "labels"), (start, "start")):
-        if strangers := set(given) - set(axes):
-            raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes) or 'none'}")
-    for name in axes:
-        if hasattr(PromptBox, name):
-            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
-    grid = {name: Axis.of(name, values, labels.get(name)) for name, values in axes.items()}
-    at = [axis.index(start[name]) if name in start else 0 for name, axis in grid.items()]
-    box = PromptBox(paint, check, grid, at, text, alt, label)
+    check_text(text=text, alt=alt, label=label)
+    grid, at = axes_of(PromptBox, axes, labels, start)
+    box = PromptBox(paint, check, {axis.name: axis for axis in grid}, at, text, alt, label)
     if at_once:
         try:
             box.text = text

@@ -8,11 +8,20 @@ function element(tag, props = {}, ...children) {
   return node;
 }
 
+/** A canvas of this many pixels. The style sheet shows it as large as the page allows, but no narrower than `legible`. */
+function sized(canvas, [width, height], legible = 0) {
+  Object.assign(canvas, { width, height });
+  canvas.style.setProperty("--ratio", width / height);
+  canvas.style.setProperty("--legible", `${legible}px`);
+  return canvas;
+}
+
 /** The root of a widget. Plain keys stay inside: JupyterLab would take an arrow for its own, and "d d" for a deletion. */
 function scene(el, kind, { title, controls, canvas, caption, toggle, escape }) {
   const row = element("div", { className: "mpld-controls" }, ...controls);
   const root = element("div", { className: `mpld-widget mpld-${kind}` }, row, element("div", { className: "mpld-stage" }, canvas));
   if (caption) root.append(caption);
+  new ResizeObserver(() => root.style.setProperty("--controls", `${row.offsetHeight}px`)).observe(row); // leaves the rest to the picture
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", title);
   root.addEventListener("keydown", (event) => {

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 
+from ...checks import check_number, check_whole
 from .progress import TYPE, Panel, bar, in_notebook
 
 BINS = 256  # a run of any length is remembered as at most so many means
@@ -27,8 +28,12 @@ def watch(
     Redrawn at most every `every` seconds. `floor` is a loss that no model can beat, drawn dashed; with the size of a
     `batch` the images per second stand beside the loss.
     """
-    if total < 1:
-        raise ValueError(f"total = {total}: the number of steps is at least 1")
+    check_whole(total=total)
+    check_number(0, every=every)
+    if floor is not None:
+        check_number(floor=floor)
+    if batch is not None:
+        check_whole(batch=batch)
     if in_notebook():
         return _panel(progress, Curve(total, label, floor, floor_label, batch), every)
     return _terminal(progress, total, label, every, batch)
