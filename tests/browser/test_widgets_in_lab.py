@@ -1,13 +1,15 @@
 """The widgets in a real JupyterLab: they move, answer to hands and keys, fit, and live without a kernel."""
 
+import contextlib
 import re
 
 import nbformat
 import pytest
-from labserver import Lab, moves
+from labserver import PROJECTOR, Lab, moves
 
 SETUP = """
 import numpy as np
+from matplotlib.figure import Figure
 from types import SimpleNamespace as Item
 from mpl_diffusion.teaching.widgets import explore, particles, player, watch
 rng = np.random.default_rng(0)
@@ -32,8 +34,11 @@ c = particles(walk, times=range(1000, -1, -50), limit=3, alt="points on a ring")
 c
 """
 TWINS = """
-g = explore(lambda w: np.full((400, 900), int(255 - 30 * w), np.uint8), alt="a grey", w=range(0, 7), start={"w": 3},
-            twins={"w": ("their w", lambda w: w - 1)})
+def figure(w):
+    picture = Figure(figsize=(9.6, 3.6))
+    picture.subplots().set(xlabel="t  (step)", ylim=(0, w + 1))
+    return picture
+g = explore(figure, alt="a figure", w=range(0, 7), start={"w": 3}, twins={"w": ("their w", lambda w: w - 1)})
 g
 """
 WATCH = "n = sum(1 for _ in watch((Item(step=k, loss=0.3 + 3 / k) for k in range(1, 2001)), 2000, floor=0.3))"
@@ -205,9 +210,59 @@ def test_words_stand_out_in_both_themes(course, widgets, theme):
     assert max(luminance) / min(luminance) > 7
 
 
-def test_a_widget_fits_a_projector_without_scrolling(course, widgets):
-    height = course.page.locator(".jp-WindowedPanel-outer").first.bounding_box()["height"]
-    assert all(widget.bounding_box()["height"] <= height for widget in widgets)
+SIZES = """widget => {
+    const size = node => [node.getBoundingClientRect().width, node.getBoundingClientRect().height];
+    const stage = widget.querySelector('.mpld-stage');
+    return {
+        widget: size(widget), canvas: size(widget.querySelector('canvas')),
+        sliders: [...widget.querySelectorAll('input[type=range]')].map(slider => size(slider)[0]),
+        screen: size(document.querySelector('.jp-WindowedPanel-outer')),
+        type: parseFloat(getComputedStyle(widget).fontSize),
+        inside: widget.scrollWidth <= widget.clientWidth, scrolls: stage.scrollWidth > stage.clientWidth,
+        touch: getComputedStyle(widget.querySelector('canvas')).touchAction,
+    } }"""
+PAGES = {"projector": (1280, 720), "large projector": (1920, 1080), "narrow": (400, 800)}
+
+
+@contextlib.contextmanager
+def page_size(lab, name: str):
+    """JupyterLab on a screen of this size; on the narrow one without its list of files."""
+    width, height = PAGES[name]
+    lab.page.set_viewport_size({"width": width, "height": height})
+    lab.page.evaluate(f"() => jupyterapp.shell.{'collapseLeft' if name == 'narrow' else 'expandLeft'}()")
+    lab.page.wait_for_timeout(500)
+    try:
+        yield
+    finally:
+        lab.page.set_viewport_size(PROJECTOR)
+        lab.page.evaluate("() => jupyterapp.shell.expandLeft()")
+        lab.page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize("page", ["projector", "large projector"])
+def test_a_widget_fills_a_projector_and_needs_no_scrolling(course, widgets, page):
+    with page_size(course, page):
+        found = [widget.evaluate(SIZES) for widget in widgets]
+    for k, sizes in enumerate(found):
+        assert sizes["widget"][1] <= sizes["screen"][1], f"widget {k} is higher than the screen: {sizes}"
+        assert sizes["inside"] and not sizes["scrolls"], f"widget {k} is too wide: {sizes}"
+        full = sizes["canvas"][0] > 0.97 * sizes["widget"][0] or sizes["canvas"][1] > 0.7 * sizes["screen"][1]
+        assert full, f"the picture of widget {k} leaves room: {sizes}"
+        assert min(sizes["sliders"]) >= 240, f"a slider of widget {k} is short: {sizes}"
+        assert sizes["type"] >= {"projector": 18, "large projector": 23}[page]
+
+
+def test_on_a_narrow_page_sliders_are_as_wide_as_the_page_and_the_type_of_a_figure_is_legible(course, widgets):
+    with page_size(course, "narrow"):
+        found = [widget.evaluate(SIZES) for widget in widgets]
+    for k, sizes in enumerate(found):
+        assert sizes["inside"], f"widget {k} is too wide: {sizes}"
+        assert min(sizes["sliders"]) > 0.95 * sizes["widget"][0], f"a slider of widget {k} is short: {sizes}"
+        assert sizes["widget"][1] <= sizes["screen"][1], f"widget {k} is higher than the screen: {sizes}"
+    bars, walk, points, figure = found
+    assert not (bars["scrolls"] or walk["scrolls"] or points["scrolls"])
+    assert figure["canvas"][0] / 9.6 * 13 / 72 >= 11.9, "13 points are less than 12 pixels"
+    assert figure["scrolls"] and figure["touch"] == "auto", "a finger cannot scroll the figure"
 
 
 def test_the_loss_is_drawn_with_its_floor(course, widgets):
@@ -358,6 +413,18 @@ def test_a_slider_asks_when_it_rests_and_python_moves_it(desk, views):
     assert slider.get_attribute("aria-valuetext") == "w = 9"
     desk.execute("go.release(9); box.w = 1")
     says(views[0], "figcaption", "w = 1$")
+
+
+@pytest.mark.parametrize("page", list(PAGES))
+def test_the_painting_and_the_slider_of_a_box_fill_every_page(desk, views, page):
+    with page_size(desk, page):
+        sizes = views[0].evaluate(SIZES)
+        line = views[0].get_by_role("textbox").bounding_box()["width"]
+    assert sizes["inside"] and not sizes["scrolls"]
+    assert sizes["widget"][1] <= sizes["screen"][1]
+    assert min(sizes["sliders"]) >= min(240, 0.95 * sizes["widget"][0])
+    assert line >= min(400, 0.95 * sizes["widget"][0])
+    assert sizes["canvas"][0] > 0.95 * sizes["widget"][0] or sizes["canvas"][1] > 0.6 * sizes["screen"][1]
 
 
 def test_what_is_typed_never_reaches_the_notebook_and_escape_stops(desk, views):

@@ -13,6 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from mpl_diffusion.teaching.widgets import explore, particles, player, watch
+from mpl_diffusion.teaching.widgets.axis import Axis
+from mpl_diffusion.teaching.widgets.progress import bar, duration
 
 WATCH = importlib.import_module("mpl_diffusion.teaching.widgets.watch")
 EXPLORE = importlib.import_module("mpl_diffusion.teaching.widgets.explore")
@@ -87,6 +89,15 @@ def test_numbers_slide_and_names_are_chosen():
     assert e._axes[0]["ticks"] == ["0", "0.1", "0.2", "0.3"] and e._axes[1]["ticks"] == ["yes", "no"]
     e.t = 0.1 + 0.2  # 0.30000000000000004
     assert e._at[0] == 3
+
+
+def test_a_truth_value_is_no_number():
+    assert not Axis.of("last", [True, False, True + 1]).numeric and Axis.of("t", [0, 1.5]).numeric
+    switch, number = Axis.of("last", [False, True]), Axis.of("t", [0, 1, 2, 3])
+    assert (switch.ticks, switch.index(True), number.index(1.0)) == (("no", "yes"), 1, 1)
+    for axis, value in ((switch, 1), (number, True)):
+        with pytest.raises(ValueError, match="is not on the grid"):
+            axis.index(value)
 
 
 @pytest.mark.parametrize("value", [33, "linear", None, float("nan")])
@@ -168,6 +179,12 @@ def test_figures_png_bytes_and_arrays_are_all_pictures():
     assert not pyplot.fignum_exists(figure.number), "the figure is shown a second time under the cell"
     assert pixels(explore(lambda t: described(9).png(dpi=1), t=[0]).picture)[0, 0, 0] == 9
     assert pixels(explore(lambda t: np.full((640, 4, 3), 0.2), t=[0]).picture)[0, 0].tolist() == [51, 51, 51]
+
+
+def test_a_float_image_is_rounded_to_the_nearest_grey():
+    levels = np.array([0.0, 0.25, 0.5, 0.999, 1.0])  # 63.75, 127.5 and 254.745 of 255
+    shown = pixels(explore(lambda t: levels[None].repeat(640, 0), t=[0]).picture)
+    assert shown[0, :, 0].tolist() == [0, 64, 128, 255, 255]
 
 
 def test_a_small_image_is_shown_in_whole_blocks():
@@ -273,6 +290,12 @@ def test_the_static_picture_shows_the_points_where_they_are_and_the_path_that_is
     p.frame = 1
     shown = pixels(p.picture)
     assert shown[120, 240].tolist() == [0xD5, 0x5E, 0]  # half way along the path, a quarter from the top
+    assert shown[120, 360].tolist() == [0xD5, 0x5E, 0]  # where the point is now
+    assert shown[120, 363].tolist() == [0xD5, 0x5E, 0]  # its disc reaches beyond the end of the path
+    p.frame = 0
+    shown = pixels(p.picture)
+    assert shown[120, 120].tolist() == [0xD5, 0x5E, 0]
+    assert shown[120, 240].tolist() == [255, 255, 255]  # the path ends at the frame that is shown
     assert shown[456, 24, 2] > shown[456, 24, 0]  # the other, blue, at the lower left
 
 
@@ -286,6 +309,9 @@ def test_row_zero_of_a_background_lies_at_the_bottom_and_zero_is_white():
 def test_each_frame_can_have_a_background_of_its_own():
     p = particles(WALK, background=[np.full((2, 2), level) for level in (1.0, 2, 3, 4)])
     assert len(p._ends) == 4
+    for k, grey in enumerate((229, 202, 176, 150)):  # white at 0, 150 at the highest of all frames
+        p.frame = k
+        assert pixels(p.picture)[0, 0].tolist() == [grey] * 3
 
 
 @pytest.mark.parametrize(
@@ -433,6 +459,50 @@ def test_the_curve_keeps_few_means_and_loses_no_loss(count):
     np.testing.assert_allclose(first[1], losses[: first[2]].sum())
 
 
+def curve_of(losses, **options):
+    curve = WATCH.Curve(len(losses), **options)
+    for k, loss in enumerate(losses, 1):
+        curve.add(Item(k, loss))
+    return curve
+
+
+def heights(curve) -> list[float]:
+    """Where the curve's points are, in percent of the plot from above."""
+    return [float(point.split(",")[1]) for point in curve.html().split('points="')[1].split('"')[0].split()]
+
+
+def test_a_point_of_the_curve_is_the_mean_of_its_stretch(monkeypatch):
+    monkeypatch.setattr(WATCH, "BINS", 4)
+    assert curve_of([1, 3, 5, 9]).points() == [(1, 1), (2, 3), (3, 5), (4, 9)]
+    assert curve_of([1, 3, 5, 9, 2, 6, 7]).points() == [(2, 2), (4, 7), (6, 4), (7, 7)]
+    assert curve_of([1, 3, 5, 9, 2, 6, 7, 1, 10]).points() == [(4, 4.5), (8, 4), (9, 10)]
+
+
+def test_a_loss_that_falls_far_has_a_log_axis_where_equal_ratios_are_equal_distances():
+    curve = curve_of([100.0, 10.0, 1.0])
+    high, middle, low = heights(curve)
+    assert "loss on a log scale" in curve.html()
+    assert high == 0 and low < 100 and middle == pytest.approx(low / 2, abs=0.01)
+
+
+def test_a_loss_that_falls_a_little_has_a_linear_axis():
+    curve = curve_of([4.0, 3.0, 2.0])
+    high, middle, low = heights(curve)
+    assert "log scale" not in curve.html()
+    assert 0 < high < low < 100 and middle == pytest.approx((high + low) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("losses", [[4.0, 3.0], [400.0, 3.0]])
+def test_the_axis_reaches_down_to_a_floor_below_every_loss(losses):
+    html = curve_of(losses, floor=1.0).html()
+    floor = float(html.split("M0 ")[1].split("H100")[0])
+    assert heights(curve_of(losses, floor=1.0))[-1] < floor < 100
+    assert (
+        "best possible" not in html
+        and "best possible 1<" in curve_of(losses, floor=1.0, floor_label="best possible").html()
+    )
+
+
 @pytest.mark.parametrize("losses", [[0.3], [0.3, 0.3], [5.0, 0.01], [-1.0, -2.0], [float("nan"), 1.0], [float("nan")]])
 @pytest.mark.parametrize("floor", [None, 0.2])
 def test_any_losses_can_be_drawn(losses, floor):
@@ -459,6 +529,25 @@ def test_a_run_that_cannot_be_watched_is_refused_before_its_first_step(options):
     (name, value), *_ = options.items()
     with pytest.raises(ValueError, match=f"{name} = {value!r}; expected"):
         watch([], **{"total": 9, **options})
+
+
+# Progress
+
+
+def test_a_bar_says_how_long_it_will_take():
+    assert "drawing 25 of 100, 30 s left" in bar(25, 100, 10.0, "drawing")  # 10 s for a quarter
+    assert "drawing 99 of 100, 1 min 40 s left" in bar(99, 100, 9900.0, "drawing")
+    assert "left" not in bar(100, 100, 10.0, "drawing")
+
+
+def test_a_duration_is_rounded_to_seconds():
+    assert [duration(seconds) for seconds in (0.4, 59.4, 59.6, 61, 3600)] == [
+        "0 s",
+        "59 s",
+        "1 min 00 s",
+        "1 min 01 s",
+        "60 min 00 s",
+    ]
 
 
 # In a notebook

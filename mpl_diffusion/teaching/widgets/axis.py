@@ -42,7 +42,8 @@ class Axis:
         value = value.item() if hasattr(value, "item") else value
         numbers = self.numeric and isinstance(value, int | float)
         for k, mine in enumerate(self.values):
-            if mine == value or (numbers and math.isclose(mine, value, rel_tol=1e-6, abs_tol=1e-9)):
+            same = mine == value or (numbers and math.isclose(mine, value, rel_tol=1e-6, abs_tol=1e-9))
+            if same and isinstance(mine, bool) == isinstance(value, bool):  # for Python, True == 1
                 return k
         few = len(self.values) <= 12
         allowed = ", ".join(self.ticks) if few else ", ".join(self.ticks[:3]) + f", ..., {self.ticks[-1]}"

@@ -118,7 +118,8 @@ function render({ model, el }) {
   }
 
   function drawScale() {
-    const letter = (16 * WIDTH) / (canvas.clientWidth || WIDTH); // 16 pixels as the reader sees them
+    const size = parseFloat(getComputedStyle(canvas).fontSize) || 16; // as large as the other words of the widget
+    const letter = (size * WIDTH) / (canvas.clientWidth || WIDTH);
     const wide = (right - left) / 5;
     const step = [1, 2, 5, 10].map((n) => n * 10 ** Math.floor(Math.log10(wide))).find((n) => n >= wide);
     Object.assign(paper, { font: `${letter}px system-ui, sans-serif`, fillStyle: "#333", strokeStyle: "#333", lineWidth: 2 });

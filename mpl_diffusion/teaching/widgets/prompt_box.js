@@ -25,11 +25,11 @@ function render({ model, el }) {
   async function draw() {
     const frame = model.get("_frame");
     if (!frame.byteLength) return;
-    const [words, alt, size] = ["_caption", "_alt", "_size"].map((name) => model.get(name));
+    const [words, alt, size, legible] = ["_caption", "_alt", "_size", "_legible"].map((name) => model.get(name));
     shown = frame;
     const bitmap = await createImageBitmap(new Blob([frame], { type: "image/webp" }));
     if (frame !== shown) return; // a newer one has come
-    if (figure.hidden) sized(canvas, size);
+    if (figure.hidden) sized(canvas, size, legible);
     figure.hidden = false;
     const scale = Math.min(1, size[0] / bitmap.width, size[1] / bitmap.height);
     const [width, height] = [Math.round(scale * bitmap.width), Math.round(scale * bitmap.height)];

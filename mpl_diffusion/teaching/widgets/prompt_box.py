@@ -37,6 +37,7 @@ class PromptBox(Scene):
     _asked = traitlets.Int().tag(sync=True)  # how often: tells the browser that it was heard
     _frame = traitlets.Bytes().tag(sync=True, page=True)  # the picture shown, and its words
     _size = traitlets.List().tag(sync=True, page=True)  # of the first picture; the others are fitted into it
+    _legible = traitlets.Int().tag(sync=True, page=True)  # pixels: no picture is shown narrower than this
     _caption = traitlets.Unicode().tag(sync=True, page=True)
     _alt = traitlets.Unicode().tag(sync=True, page=True)
     _state = traitlets.Unicode().tag(sync=True)  # painting, painted, stopped, or nothing
@@ -191,7 +192,9 @@ class PromptBox(Scene):
         one = frame(drawn)
         with self._lock, self.hold_sync():
             if question is self._question:
-                self._frame, self._size = one.webp, self._size or list(one.size)
+                if not self._size:
+                    self._size, self._legible = list(one.size), one.legible
+                self._frame = one.webp
                 self._caption = ": ".join(filter(None, (question.said, one.caption)))
                 self._alt = ": ".join(filter(None, (self._what, question.said, one.alt)))
                 self._pictures, self._seconds = count, time.perf_counter() - question.since

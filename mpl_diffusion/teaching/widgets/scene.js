@@ -19,9 +19,14 @@ function sized(canvas, [width, height], legible = 0) {
 /** The root of a widget. Plain keys stay inside: JupyterLab would take an arrow for its own, and "d d" for a deletion. */
 function scene(el, kind, { title, controls, canvas, caption, toggle, escape }) {
   const row = element("div", { className: "mpld-controls" }, ...controls);
-  const root = element("div", { className: `mpld-widget mpld-${kind}` }, row, element("div", { className: "mpld-stage" }, canvas));
+  const stage = element("div", { className: "mpld-stage" }, canvas);
+  const root = element("div", { className: `mpld-widget mpld-${kind}` }, row, stage);
   if (caption) root.append(caption);
-  new ResizeObserver(() => root.style.setProperty("--controls", `${row.offsetHeight}px`)).observe(row); // leaves the rest to the picture
+  const fit = new ResizeObserver(() => {
+    root.style.setProperty("--controls", `${row.offsetHeight}px`); // the picture has the rest of the screen
+    stage.classList.toggle("mpld-scrolls", stage.scrollWidth > stage.clientWidth);
+  });
+  for (const node of [row, stage]) fit.observe(node);
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", title);
   root.addEventListener("keydown", (event) => {
