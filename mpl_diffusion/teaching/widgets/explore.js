@@ -9,7 +9,7 @@ function render({ model, el }) {
   const first = Math.max(0, axes.findIndex((axis) => !axis.buttons)); // the axis that plays and that a finger turns
   let at = model.get("_at");
 
-  const canvas = sized(element("canvas"), size, model.get("_legible"));
+  const canvas = element("canvas");
   canvas.setAttribute("role", "img");
   const caption = captions.length ? element("p", { className: "mpld-caption" }) : null;
   const ink = canvas.getContext("2d");
@@ -58,9 +58,13 @@ function render({ model, el }) {
   const controls = axes.map((axis, a) => control(axis, byHand(a)));
   const twins = model.get("_twins").map((twin) => ({ ...control(twin, byHand(twin.of)), of: twin.of }));
   drag(canvas, { ...turn, go: byHand(first) });
-  const nodes = controls.flatMap(({ node }, a) => [node, ...twins.filter(({ of }) => of === a).map(({ node }) => node)]);
+  const nodes = controls.map(({ node }, a) => {
+    const others = twins.filter(({ of }) => of === a).map((twin) => twin.node);
+    return others.length ? coupled([node, ...others]) : node;
+  });
   if (!axes[first].buttons && lasts[first] > 0) nodes.unshift(play.button);
-  scene(el, "explore", { title: model.get("_title"), controls: nodes, canvas, caption, toggle: play.toggle });
+  const root = scene(el, "explore", { title: model.get("_title"), controls: nodes, canvas, caption, toggle: play.toggle });
+  resize(root, canvas, size, model.get("_legible"));
 
   model.on("change:_at", show);
   show();

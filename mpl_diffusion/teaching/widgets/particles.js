@@ -60,7 +60,7 @@ function render({ model, el }) {
   let position = model.get("_frame"); // between two frames while it plays
   let follow = model.get("_follow");
 
-  const canvas = sized(element("canvas"), [WIDTH, height]);
+  const canvas = element("canvas");
   canvas.setAttribute("role", "img");
   const paper = canvas.getContext("2d");
   const caption = element("p", { className: "mpld-caption" });
@@ -206,7 +206,9 @@ function render({ model, el }) {
   drag(canvas, { last, get, go, tap: pick });
   const title = model.get("_title");
   const controls = last > 0 ? [play.button, slide.node] : [slide.node];
-  scene(el, "particles", { title, controls, canvas, caption, toggle: play.toggle, escape: () => tell("_follow", -1) });
+  const release = () => tell("_follow", -1);
+  const root = scene(el, "particles", { title, controls, canvas, caption, toggle: play.toggle, escape: release });
+  resize(root, canvas, [WIDTH, height]);
 
   const hear = () => {
     [position, follow] = [model.get("_frame"), model.get("_follow")];

@@ -29,7 +29,7 @@ function render({ model, el }) {
     shown = frame;
     const bitmap = await createImageBitmap(new Blob([frame], { type: "image/webp" }));
     if (frame !== shown) return; // a newer one has come
-    if (figure.hidden) sized(canvas, size, legible);
+    if (figure.hidden) resize(root, canvas, size, legible);
     figure.hidden = false;
     const scale = Math.min(1, size[0] / bitmap.width, size[1] / bitmap.height);
     const [width, height] = [Math.round(scale * bitmap.width), Math.round(scale * bitmap.height)];

@@ -8,12 +8,11 @@ function element(tag, props = {}, ...children) {
   return node;
 }
 
-/** A canvas of this many pixels. The style sheet shows it as large as the page allows, but no narrower than `legible`. */
-function sized(canvas, [width, height], legible = 0) {
+/** Give a canvas its pixels. The style sheet shows it as large as the page allows, but no narrower than `legible`. */
+function resize(root, canvas, [width, height], legible = 0) {
   Object.assign(canvas, { width, height });
-  canvas.style.setProperty("--ratio", width / height);
-  canvas.style.setProperty("--legible", `${legible}px`);
-  return canvas;
+  root.style.setProperty("--ratio", width / height);
+  root.style.setProperty("--legible", `${legible}px`);
 }
 
 /** The root of a widget. Plain keys stay inside: JupyterLab would take an arrow for its own, and "d d" for a deletion. */
@@ -62,6 +61,14 @@ function slider({ label, ticks }, moved) {
     input.style.setProperty("--done", `calc(13px + ${k / last} * (100% - 26px))`); // to the middle of the thumb
   };
   return { node: element("label", { className: "mpld-slider" }, reading, input), show };
+}
+
+/** Controls of one value, one above the other, their tracks aligned. */
+function coupled(nodes) {
+  const labels = nodes.flatMap((node) => [...node.querySelectorAll(":scope > span")]);
+  const widest = Math.max(...labels.map((label) => parseFloat(label.style.minWidth) || 0));
+  for (const label of labels) label.style.minWidth = `${widest}ch`;
+  return element("div", { className: "mpld-coupled" }, ...nodes);
 }
 
 let groups = 0;
