@@ -359,15 +359,15 @@ def test_enter_paints_and_every_view_shows_the_walk_its_words_and_how_long_it_ta
     enter(views[0], "green")
     desk.execute("go.release(1)")
     for view in views:
-        says(view, ".mpld-news.mpld-busy", r"painting: [0-9.]+ s$")
+        says(view, ".mpld-status.mpld-busy", r"painting: [0-9.]+ s$")
         says(view, "figcaption", "^green, w = 1$")
     desk.execute("go.release(1)")
     for view in views:
-        says(view, ".mpld-news.mpld-busy", r"painting: [0-9.]+ s, 2 pictures")
+        says(view, ".mpld-status.mpld-busy", r"painting: [0-9.]+ s, 2 pictures")
         says(view, "figcaption", "^green, w = 1$")
     desk.execute("go.release(1)")
     for view in views:
-        says(view, ".mpld-news:not(.mpld-busy)", r"painted in [0-9.]+ s, 3 pictures")
+        says(view, ".mpld-status:not(.mpld-busy)", r"painted in [0-9.]+ s, 3 pictures")
         assert view.get_by_role("textbox").input_value() == "green"
         assert view.get_by_role("img").get_attribute("aria-label") == "stripes: green, w = 1"
     assert desk.execute("print(box.text, box.status)") == "green painted"
@@ -381,7 +381,7 @@ def test_a_newer_caption_ends_the_older_walk_and_typing_goes_on_meanwhile(desk, 
     views[0].get_by_role("textbox").press_sequentially(" gr")
     desk.execute("go.release(9)")
     says(views[1], "figcaption", "^blue, w = 1$")
-    says(views[0], ".mpld-news", "painted in")
+    says(views[0], ".mpld-status", "painted in")
     assert desk.execute("print(closed.pop())") == "red"
     assert views[0].get_by_role("textbox").input_value() == "blue gr"
 
@@ -390,7 +390,7 @@ def test_an_unknown_word_is_told_beside_the_box_and_the_picture_stays_where_it_i
     canvas, box = views[0].locator("canvas"), views[0].get_by_role("textbox")
     before = (canvas.evaluate("canvas => canvas.toDataURL()"), canvas.bounding_box())
     enter(views[0], "purple")
-    says(views[0], ".mpld-wrong", "^'purple' in 'purple' is no word here; known are red, green, blue")
+    says(views[0], ".mpld-error", "^'purple' in 'purple' is no word here; known are red, green, blue")
     assert (canvas.evaluate("canvas => canvas.toDataURL()"), canvas.bounding_box()) == before
     assert (box.get_attribute("aria-invalid"), box.input_value()) == ("true", "purple")
     height = desk.page.locator(".jp-WindowedPanel-outer").first.bounding_box()["height"]
@@ -398,16 +398,16 @@ def test_an_unknown_word_is_told_beside_the_box_and_the_picture_stays_where_it_i
     desk.execute("go.release(3)")
     enter(views[0], "red")
     views[0].locator("input[aria-invalid=false]").wait_for()
-    says(views[0], ".mpld-news", "^painted in")  # and the words that were wrong are gone
+    says(views[0], ".mpld-status", "^painted in")  # and the words that were wrong are gone
 
 
 def test_a_slider_asks_when_it_rests_and_python_moves_it(desk, views):
     slider = views[0].locator("input[type=range]")
-    desk.execute("asked = box._asked; go.release(9)")
+    desk.execute("asked = box._requests; go.release(9)")
     for _ in range(4):
         slider.press("ArrowRight")
     says(views[1], "figcaption", "w = 5$")
-    assert desk.execute("print(box._asked - asked)") == "1"
+    assert desk.execute("print(box._requests - asked)") == "1"
     desk.execute("go.release(9); box.w = 9")
     says(views[0], "figcaption", "w = 9$")
     assert slider.get_attribute("aria-valuetext") == "w = 9"
@@ -437,7 +437,7 @@ def test_what_is_typed_never_reaches_the_notebook_and_escape_stops(desk, views):
     enter(views[0], "red")
     says(views[0], ".mpld-busy", "painting")
     box.press("Escape")
-    says(views[1], ".mpld-news:not(.mpld-busy)", "stopped")
+    says(views[1], ".mpld-status:not(.mpld-busy)", "stopped")
 
 
 def test_focus_can_be_seen_in_the_box_and_on_its_button(views):
@@ -456,7 +456,7 @@ def test_a_box_in_a_page_of_its_own_says_that_it_needs_a_notebook(desk, views, b
     lab = Lab(phone, f"file://{tmp_path}/{{}}.html")
     phone.goto(lab.address.format("box"))
     (widget,) = lab.widgets()
-    says(widget, ".mpld-news", "needs a running notebook")
+    says(widget, ".mpld-status", "needs a running notebook")
     assert widget.get_by_role("img").is_visible() and not widget.locator("input:enabled, button:enabled").all()
     assert phone.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "it is too wide"
     assert lab.complaints == []
@@ -468,4 +468,4 @@ def test_a_box_whose_kernel_is_gone_says_so(desk):
     view.get_by_role("textbox").focus()
     desk.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     enter(view, "red")
-    says(view, ".mpld-news", "No answer: this box needs a running notebook")
+    says(view, ".mpld-status", "No answer: this box needs a running notebook")

@@ -101,11 +101,11 @@ def test_the_browser_asks_as_python_does():
     assert (box.text, box.w, shown(box), box.caption) == ("three", 4, 4, "three, guidance w = 4")
 
 
-def test_the_same_words_can_be_asked_for_again():
+def test_the_same_words_can_be_requests_for_again():
     count = iter(range(1, 9))
     box = prompt_box(lambda text: shade(next(count)), "one")
     assert answered(box, "one") == "painted" and shown(box) == 2
-    assert box._asked == 2, "the browser does not learn that it was heard"
+    assert box._requests == 2, "the browser does not learn that it was heard"
 
 
 def test_setting_an_axis_paints_with_its_value():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """A name, the values it takes, and the words they are shown with."""
+    """A name, the values it takes, and the text that stands for each."""
 
     name: str
     values: tuple
@@ -21,7 +21,7 @@ class Axis:
         values = tuple(value.item() if hasattr(value, "item") else value for value in values)
         if any(isinstance(value, float) and math.isnan(value) for value in values):
             raise ValueError(f"the axis {name} holds NaN")
-        ticks = tuple(map(words, values))
+        ticks = tuple(map(format_value, values))
         if not values:
             raise ValueError(f"the axis {name} has no values")
         if len(set(ticks)) < len(ticks):
@@ -77,14 +77,14 @@ def check_names(axes: Mapping, **given: Mapping | None) -> None:
 
 
 def check_text(**given) -> None:
-    """Words, not numbers or None."""
+    """Each is a str."""
     for name, text in given.items():
         if not isinstance(text, str):
             raise ValueError(f"{name} = {text!r}; expected a str")
 
 
-def words(value) -> str:
-    """A value as it is shown: 0.30000000000000004 is 0.3, True is yes."""
+def format_value(value) -> str:
+    """A value as text: 0.30000000000000004 is 0.3, True is yes."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 import traitlets
 
 from ...checks import check_number, check_whole
-from .axis import Axis, axes_of, check_names, check_text, words
+from .axis import Axis, axes_of, check_names, check_text, format_value
+from .base import CanvasWidget, source
 from .frame import Frame, frame
 from .progress import Progress
-from .scene import Scene, source
 
 MOST_FRAMES = 2_000
 MOST_BYTES = 40_000_000
 
 
-class Explorer(Scene):
+class Explorer(CanvasWidget):
     """The widget that `explore` and `player` return; each axis is an attribute: `e.t = 500` moves the picture."""
 
-    _esm = source("scene.js", "explore.js")
+    _esm = source("base.js", "explore.js")
     _axes = traitlets.List().tag(sync=True, page=True)
     _twins = traitlets.List().tag(sync=True, page=True)  # sliders that say an axis's value in other numbers
     _at = traitlets.List(traitlets.Int()).tag(sync=True, page=True)  # where we are: one index per axis
@@ -136,7 +136,7 @@ def player(steps: Iterable, draw: Callable, *, alt: str = "", every: int = 1, pr
     kept = walk[::every] if (len(walk) - 1) % every == 0 else [*walk[::every], walk[-1]]
     for step in kept:
         check_number(t=step.t)
-    ticks = tuple(words(float(step.t)) for step in kept)
+    ticks = tuple(format_value(float(step.t)) for step in kept)
     axis = Axis("step", tuple(range(len(kept))), ticks, "t")
     return Explorer([axis], _render(lambda step: draw(kept[step]), [axis], progress), alt)
 

@@ -1,4 +1,4 @@
-"""Whatever a `draw` returns, as one small lossless picture with its words."""
+"""Whatever a `draw` returns, as one small lossless picture with its alt text and caption."""
 
 import io
 import sys
@@ -35,7 +35,7 @@ def frame(drawn) -> Frame:
     image = _image(drawn)
     if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
         image = image.convert("RGB")
-    alt, caption = (getattr(drawn, words, None) or "" for words in ("alt", "caption"))
+    alt, caption = (getattr(drawn, name, None) or "" for name in ("alt", "caption"))
     figure = hasattr(drawn, "png") or hasattr(drawn, "savefig")
     return Frame(as_webp(image), image.size, alt, caption, round(LEGIBLE * image.width) if figure else 0)
 

@@ -9,19 +9,19 @@ import traitlets
 from PIL import Image, ImageDraw
 
 from ...checks import check_number
-from .axis import check_text, words
+from .axis import check_text, format_value
+from .base import CanvasWidget, source
 from .frame import as_png, as_webp, decoded
-from .scene import Scene, source
 
 MOST_BYTES = 40_000_000
 STATIC = 480  # pixels of the picture for readers without a live view
 BLUE, VERMILION = "#0072B2", "#D55E00"
 
 
-class Particles(Scene):
+class Particles(CanvasWidget):
     """The widget that `particles` returns: `p.frame = 10` moves it, `p.follow = 17` marks a point and its path."""
 
-    _esm = source("scene.js", "particles.js")
+    _esm = source("base.js", "particles.js")
     _points = traitlets.Bytes().tag(sync=True, page=True)  # (frames, points, 2) of uint16; 0 is outside the picture
     _shape = traitlets.List().tag(sync=True, page=True)  # frames, points
     _extent = traitlets.List().tag(sync=True, page=True)  # left, right, bottom, top
@@ -157,7 +157,7 @@ def _walk(walk, times) -> tuple[np.ndarray, list[str]]:
         raise ValueError(f"{len(times)} times for {len(x)} frames")
     for t in times:
         check_number(times=t)
-    return x, [words(float(t)) for t in times]
+    return x, [format_value(float(t)) for t in times]
 
 
 def _extent(x: np.ndarray, limit) -> tuple[float, float, float, float]:

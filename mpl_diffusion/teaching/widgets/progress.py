@@ -65,7 +65,7 @@ class Progress:
 
 
 def bar(done: int, total: int, seconds: float, label: str, after: str = "") -> str:
-    """A bar and its words: how far, and how long it will take."""
+    """A progress bar as HTML: how far, and how long it will take."""
     left = f", {duration(seconds * (total - done) / done)} left" if done < total else ""
     return (
         f'<div style="{TYPE}"><progress value="{done}" max="{total}" style="width: 12em; accent-color: #0072B2">'

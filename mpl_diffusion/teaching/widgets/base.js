@@ -15,8 +15,8 @@ function resize(root, canvas, [width, height], legible = 0) {
   root.style.setProperty("--legible", `${legible}px`);
 }
 
-/** The root of a widget. Plain keys stay inside: JupyterLab would take an arrow for its own, and "d d" for a deletion. */
-function scene(el, kind, { title, controls, canvas, caption, toggle, escape }) {
+/** Builds the root of a widget. Plain keys stay inside: JupyterLab would take an arrow for its own, and "d d" for a deletion. */
+function layout(el, kind, { title, controls, canvas, caption, onSpace, onEscape }) {
   const row = element("div", { className: "mpld-controls" }, ...controls);
   const stage = element("div", { className: "mpld-stage" }, canvas);
   const root = element("div", { className: `mpld-widget mpld-${kind}` }, row, stage);
@@ -31,36 +31,36 @@ function scene(el, kind, { title, controls, canvas, caption, toggle, escape }) {
   root.addEventListener("keydown", (event) => {
     const shortcut = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
     if (!shortcut) event.stopPropagation();
-    if (event.key === "Escape") escape?.();
+    if (event.key === "Escape") onEscape?.();
     if (event.key === " " && event.target.type === "range") {
       event.preventDefault();
-      toggle?.();
+      onSpace?.();
     }
   });
   el.append(root);
   return root;
 }
 
-/** A slider over the ticks of an axis, or a row of buttons where the axis says so. `moved(k)` hears the reader only. */
-function control(axis, moved) {
-  return axis.buttons ? choice(axis, moved) : slider(axis, moved);
+/** A slider over the ticks of an axis, or a row of buttons where the axis says so. Only the reader's moves call `onInput(k)`. */
+function control(axis, onInput) {
+  return axis.buttons ? choice(axis, onInput) : slider(axis, onInput);
 }
 
-function slider({ label, ticks }, moved) {
+function slider({ label, ticks }, onInput) {
   const last = Math.max(ticks.length - 1, 1);
-  const reading = element("span");
+  const text = element("span");
   const input = element("input", { type: "range", min: 0, max: ticks.length - 1, step: 1, disabled: ticks.length < 2 });
   const longest = Math.max(...ticks.map((tick) => tick.length));
-  reading.style.minWidth = `${label.length + 3 + longest}ch`; // the slider does not jump when the number grows
-  input.addEventListener("input", () => moved(Number(input.value)));
+  text.style.minWidth = `${label.length + 3 + longest}ch`; // the slider does not jump when the number grows
+  input.addEventListener("input", () => onInput(Number(input.value)));
   const show = (k) => {
     input.value = k;
-    reading.textContent = `${label} = ${ticks[Math.round(k)]}`;
+    text.textContent = `${label} = ${ticks[Math.round(k)]}`;
     input.setAttribute("aria-label", label);
-    input.setAttribute("aria-valuetext", reading.textContent);
+    input.setAttribute("aria-valuetext", text.textContent);
     input.style.setProperty("--done", `calc(13px + ${k / last} * (100% - 26px))`); // to the middle of the thumb
   };
-  return { node: element("label", { className: "mpld-slider" }, reading, input), show };
+  return { node: element("label", { className: "mpld-slider" }, text, input), show };
 }
 
 /** Controls of one value, one above the other, their tracks aligned. */
@@ -72,11 +72,11 @@ function coupled(nodes) {
 }
 
 let groups = 0;
-function choice({ label, ticks }, moved) {
+function choice({ label, ticks }, onInput) {
   const name = `mpld-${Math.random().toString(36).slice(2)}-${groups++}`; // radio groups are global to a page
   const radios = ticks.map((tick, k) => {
     const radio = element("input", { type: "radio", name });
-    radio.addEventListener("change", () => moved(k));
+    radio.addEventListener("change", () => onInput(k));
     return radio;
   });
   const labels = ticks.map((tick, k) => element("label", {}, radios[k], element("span", { textContent: tick })));
@@ -86,49 +86,49 @@ function choice({ label, ticks }, moved) {
   return { node, show: (k) => (radios[k].checked = true) };
 }
 
-/** Play and pause: walks `go(position)` from `get()` to `last`, waits a moment, begins again. One plays at a time. */
-function playback({ last, seconds, get, go, stopped }) {
+/** Play and pause: calls `set(position)` from `get()` to `last`, waits a moment, begins again. One widget plays at a time. */
+function playback({ last, seconds, get, set, stopped }) {
   const button = element("button", { type: "button", className: "mpld-play" });
-  let ticket = 0;
+  let request = 0;
   const stop = () => {
-    if (ticket) stopped?.();
-    cancelAnimationFrame(ticket);
-    ticket = 0;
-    say();
+    if (request) stopped?.();
+    cancelAnimationFrame(request);
+    request = 0;
+    updateButton();
   };
-  const say = () => {
-    button.textContent = ticket ? "pause" : "play";
-    button.setAttribute("aria-pressed", String(Boolean(ticket)));
+  const updateButton = () => {
+    button.textContent = request ? "pause" : "play";
+    button.setAttribute("aria-pressed", String(Boolean(request)));
   };
   const start = () => {
     document.dispatchEvent(new CustomEvent("mpld-play", { detail: button }));
-    let [position, before, rest] = [get() < last ? get() : 0, performance.now(), 0];
+    let [position, before, pause] = [get() < last ? get() : 0, performance.now(), 0];
     const tick = (now) => {
       if (!button.isConnected) return stop();
-      const passed = clamp((now - before) / 1000, 0, 0.1); // the first frame can be older than the click
+      const elapsed = clamp((now - before) / 1000, 0, 0.1); // the first frame can be older than the click
       before = now;
-      if (position < last) position = Math.min(position + (passed * last) / seconds, last);
-      else if ((rest += passed) > 1) [position, rest] = [0, 0];
-      go(position);
-      ticket = requestAnimationFrame(tick);
+      if (position < last) position = Math.min(position + (elapsed * last) / seconds, last);
+      else if ((pause += elapsed) > 1) [position, pause] = [0, 0];
+      set(position);
+      request = requestAnimationFrame(tick);
     };
-    ticket = requestAnimationFrame(tick);
-    say();
+    request = requestAnimationFrame(tick);
+    updateButton();
   };
-  const toggle = () => (ticket ? stop() : start());
-  const another = (event) => event.detail !== button && stop();
-  document.addEventListener("mpld-play", another);
+  const toggle = () => (request ? stop() : start());
+  const otherStarted = (event) => event.detail !== button && stop();
+  document.addEventListener("mpld-play", otherStarted);
   button.addEventListener("click", toggle);
-  say();
+  updateButton();
   const close = () => {
-    document.removeEventListener("mpld-play", another);
+    document.removeEventListener("mpld-play", otherStarted);
     stop();
   };
   return { button, toggle, stop, close };
 }
 
-/** A finger across the picture turns the slider, a full width for the whole axis; one that rests taps. */
-function drag(canvas, { last, get, go, tap }) {
+/** Dragging across the picture moves the slider, its full width from end to end; a press that does not move is a tap. */
+function drag(canvas, { last, get, set, tap }) {
   let from = null;
   canvas.addEventListener("pointerdown", (event) => {
     from = { x: event.clientX, k: get(), moved: false };
@@ -138,7 +138,7 @@ function drag(canvas, { last, get, go, tap }) {
     if (!from) return;
     const across = event.clientX - from.x;
     from.moved ||= Math.abs(across) > 6;
-    if (from.moved) go(clamp(Math.round(from.k + (last * across) / canvas.clientWidth), 0, last));
+    if (from.moved) set(clamp(Math.round(from.k + (last * across) / canvas.clientWidth), 0, last));
   });
   canvas.addEventListener("pointerup", (event) => {
     const box = canvas.getBoundingClientRect();
@@ -149,10 +149,10 @@ function drag(canvas, { last, get, go, tap }) {
 }
 
 /** Pictures packed end to end, decoded when they are wanted; only the latest used stay decoded. */
-class Pictures {
+class Frames {
   constructor(bytes, ends, size, budget = 96e6) {
     Object.assign(this, { bytes, ends, decoded: new Map() });
-    this.room = Math.max(12, Math.floor(budget / (4 * size[0] * size[1])));
+    this.capacity = Math.max(12, Math.floor(budget / (4 * size[0] * size[1])));
   }
 
   get(k) {
@@ -164,7 +164,7 @@ class Pictures {
     }
     this.decoded.delete(k); // the order of a Map is the order of use
     this.decoded.set(k, bitmap);
-    if (this.decoded.size > this.room) this.decoded.delete(this.decoded.keys().next().value);
+    if (this.decoded.size > this.capacity) this.decoded.delete(this.decoded.keys().next().value);
     return bitmap;
   }
 }
