@@ -135,13 +135,14 @@ class Curve:
         lines, labels = f'<polyline points="{path}" stroke="#009E73" stroke-width="3" {stroke}/>', ""
         if self.floor is not None:
             y = from_top(self.floor)
-            lines += f'<path d="M0 {y:.2f}H100" stroke="currentColor" stroke-width="2" stroke-dasharray="8 6" {stroke}/>'
+            dashes = 'stroke="currentColor" stroke-width="2" stroke-dasharray="8 6"'
+            lines += f'<path d="M0 {y:.2f}H100" {dashes} {stroke}/>'
             labels = _label(y, f"{self.floor_label} {self.floor:.4g}", "right: 4px; margin-top: 3px")
         for loss in _ticks(low, high, log):
             labels += _label(from_top(loss), f"{loss:g} –", "right: 100%; transform: translateY(-50%)")
-        style = f"{TYPE} max-width: 640px; margin: 0 12px 0 72px;"
+        style = f"{TYPE} max-width: max(640px, 45vw); margin: 0 12px 0 4.5em;"
         return (
-            f'<div style="{style} margin-top: 14px; position: relative; height: 220px;'
+            f'<div style="{style} margin-top: 14px; position: relative; height: max(220px, 32vh);'
             ' border: solid currentColor; border-width: 0 0 1px 1px">'
             '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%" role="img"'
             f' aria-label="{self.label}: {points[0][1]:.3g} at first, {points[-1][1]:.3g} at step {points[-1][0]}"'
