@@ -423,7 +423,7 @@ def test_the_painting_and_the_slider_of_a_box_fill_every_page(desk, views, page)
     assert sizes["inside"] and not sizes["scrolls"]
     assert sizes["widget"][1] <= sizes["screen"][1]
     assert min(sizes["sliders"]) >= min(240, 0.95 * sizes["widget"][0])
-    assert line >= min(400, 0.95 * sizes["widget"][0])
+    assert line >= min(320, 0.95 * sizes["widget"][0])
     assert sizes["canvas"][0] > 0.95 * sizes["widget"][0] or sizes["canvas"][1] > 0.6 * sizes["screen"][1]
 
 

@@ -5,7 +5,9 @@ import time
 
 import ipywidgets
 
-TYPE = "font: clamp(16px, 1.2vw, 32px)/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+TYPE = (
+    "font: clamp(16px, 1.2vw, 32px)/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+)
 
 
 def in_notebook() -> bool:
