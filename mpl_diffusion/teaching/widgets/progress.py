@@ -5,7 +5,9 @@ import time
 
 import ipywidgets
 
-TYPE = "font: 16px/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+TYPE = (
+    "font: clamp(16px, 1.2vw, 32px)/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+)
 
 
 def in_notebook() -> bool:
@@ -65,7 +67,7 @@ class Progress:
 
 
 def bar(done: int, total: int, seconds: float, label: str, after: str = "") -> str:
-    """A bar and its words: how far, and how long it will take."""
+    """A progress bar as HTML: how far, and how long it will take."""
     left = f", {duration(seconds * (total - done) / done)} left" if done < total else ""
     return (
         f'<div style="{TYPE}"><progress value="{done}" max="{total}" style="width: 12em; accent-color: #0072B2">'

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 
+from ...checks import check_number, check_whole
 from .progress import TYPE, Panel, bar, in_notebook
 
 BINS = 256  # a run of any length is remembered as at most so many means
@@ -27,8 +28,12 @@ def watch(
     Redrawn at most every `every` seconds. `floor` is a loss that no model can beat, drawn dashed; with the size of a
     `batch` the images per second stand beside the loss.
     """
-    if total < 1:
-        raise ValueError(f"total = {total}: the number of steps is at least 1")
+    check_whole(total=total)
+    check_number(0, every=every)
+    if floor is not None:
+        check_number(floor=floor)
+    if batch is not None:
+        check_whole(batch=batch)
     if in_notebook():
         return _panel(progress, Curve(total, label, floor, floor_label, batch), every)
     return _terminal(progress, total, label, every, batch)
@@ -108,7 +113,7 @@ class Curve:
         return [(step, mean) for step, mean in means if math.isfinite(mean)]
 
     def html(self) -> str:
-        """The bar, the words and the curve; the labels are text that keeps its size, the curve fills what there is."""
+        """The bar and the curve. Labels are HTML text of a fixed size, the curve is an SVG as wide as the cell."""
         step = self.bins[-1][0]
         seconds = time.perf_counter() - self.began
         done, todo = step - self.before, self.total - self.before
@@ -121,33 +126,34 @@ class Curve:
         losses = [loss for _, loss in points] + ([self.floor] if self.floor is not None else [])
         low, high, log = _range(min(losses), max(losses))
 
-        def down(loss: float) -> float:
-            part = math.log(high / loss) / math.log(high / low) if log else (high - loss) / (high - low)
-            return 100 * part
+        def from_top(loss: float) -> float:
+            share = math.log(high / loss) / math.log(high / low) if log else (high - loss) / (high - low)
+            return 100 * share
 
-        path = " ".join(f"{100 * step / max(right, points[-1][0]):.2f},{down(loss):.2f}" for step, loss in points)
-        ink = 'fill="none" vector-effect="non-scaling-stroke"'
-        lines, words = f'<polyline points="{path}" stroke="#009E73" stroke-width="3" {ink}/>', ""
+        path = " ".join(f"{100 * step / max(right, points[-1][0]):.2f},{from_top(loss):.2f}" for step, loss in points)
+        stroke = 'fill="none" vector-effect="non-scaling-stroke"'
+        lines, labels = f'<polyline points="{path}" stroke="#009E73" stroke-width="3" {stroke}/>', ""
         if self.floor is not None:
-            y = down(self.floor)
-            lines += f'<path d="M0 {y:.2f}H100" stroke="currentColor" stroke-width="2" stroke-dasharray="8 6" {ink}/>'
-            words = _word(y, f"{self.floor_label} {self.floor:.4g}", "right: 4px; margin-top: 3px")
+            y = from_top(self.floor)
+            dashes = 'stroke="currentColor" stroke-width="2" stroke-dasharray="8 6"'
+            lines += f'<path d="M0 {y:.2f}H100" {dashes} {stroke}/>'
+            labels = _label(y, f"{self.floor_label} {self.floor:.4g}", "right: 4px; margin-top: 3px")
         for loss in _ticks(low, high, log):
-            words += _word(down(loss), f"{loss:g} –", "right: 100%; transform: translateY(-50%)")
-        place = f"{TYPE} max-width: 640px; margin: 0 12px 0 72px;"
+            labels += _label(from_top(loss), f"{loss:g} –", "right: 100%; transform: translateY(-50%)")
+        style = f"{TYPE} max-width: max(640px, 45vw); margin: 0 12px 0 4.5em;"
         return (
-            f'<div style="{place} margin-top: 14px; position: relative; height: 220px;'
+            f'<div style="{style} margin-top: 14px; position: relative; height: max(220px, 32vh);'
             ' border: solid currentColor; border-width: 0 0 1px 1px">'
             '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%" role="img"'
             f' aria-label="{self.label}: {points[0][1]:.3g} at first, {points[-1][1]:.3g} at step {points[-1][0]}"'
-            f' style="overflow: visible; display: block">{lines}</svg>{words}</div>'
-            f'<div style="{place} display: flex; justify-content: space-between">'
+            f' style="overflow: visible; display: block">{lines}</svg>{labels}</div>'
+            f'<div style="{style} display: flex; justify-content: space-between">'
             f"<span>0</span><span>step{', loss on a log scale' if log else ''}</span><span>{right:,}</span></div>"
         )
 
 
 def _range(low: float, high: float) -> tuple[float, float, bool]:
-    """Lowest and highest value of the axis, with room for words below; logarithmic where the loss falls far."""
+    """Lowest and highest value of the axis, with room for the label of the floor; logarithmic if the loss falls far."""
     if low > 0 and high > 8 * low:
         return low / (high / low) ** 0.15, high, True
     spread = high - low or abs(high) or 1.0
@@ -166,5 +172,5 @@ def _ticks(low: float, high: float, log: bool) -> list[float]:
     return [tick for tick in some if low <= tick <= high]
 
 
-def _word(top: float, text: str, style: str) -> str:
+def _label(top: float, text: str, style: str) -> str:
     return f'<span style="position: absolute; top: {top:.2f}%; white-space: nowrap; {style}">{text}</span>'
