@@ -1,12 +1,18 @@
 """Exercises: solutions agree with the package, every usual mistake is called by its own name, nothing ever raises."""
 
+import _sitebuiltins
 import functools
 import inspect
+import io
 import math
 import pydoc
+import random
 import re
+import sys
+from types import SimpleNamespace
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -376,6 +382,10 @@ def misspells(x0, t, eps, alpha_bar):
     return alfa_bar[t] * x0  # noqa: F821
 
 
+def interrupted(x0, t, eps, alpha_bar):
+    raise KeyboardInterrupt  # as the button "stop" does in an endless loop
+
+
 OTHERS = [
     (forgets_return, "wrong", "returns nothing"),
     (lambda x0, t, eps, alpha_bar: (x0, eps), "wrong", "returns a tuple; expected one tensor"),
@@ -400,6 +410,8 @@ OTHERS = [
     (lambda x0, t, eps, alpha_bar: 2 * alpha_bar[t] * x0, "crash", "When t has shape (B,), so has alpha_bar[t]"),
     (lambda x0, t, eps, alpha_bar: alpha_bar[t[:, None]] * x0, "crash", "a plain number here"),
     (lambda x0, t, eps, alpha_bar: 1 / 0, "crash", "stops with ZeroDivisionError"),
+    (lambda x0, t, eps, alpha_bar: exit(), "crash", "end the whole program"),
+    (interrupted, "crash", "Does its loop ever end?"),
 ]
 
 
@@ -457,7 +469,7 @@ def test_a_right_answer_that_spoils_its_arguments_is_told_so(inplace):
         return inplace(x, (1 - beta_t).sqrt()) + beta_t.sqrt() * z
 
     verdict = said("chain_step", my_step)
-    assert verdict.status == "wrong" and "changes x in place" in verdict.message
+    assert verdict.status == "mistake" and "changes x in place" in verdict.message
 
 
 def test_a_verdict_is_the_same_whatever_was_drawn_before_and_draws_nothing_itself():
@@ -470,6 +482,69 @@ def test_a_verdict_is_the_same_whatever_was_drawn_before_and_draws_nothing_itsel
     assert said("diffuse", my_diffuse) == first
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def sets_everything(x0, t, eps, alpha_bar):
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    return DIFFUSE.solution(x0, t, eps, alpha_bar)
+
+
+def test_what_an_answer_sets_or_seeds_ends_with_its_check():
+    torch.manual_seed(7), random.seed(7), np.random.seed(7)
+    expected = torch.rand(1), random.random(), np.random.rand()
+    torch.manual_seed(7), random.seed(7), np.random.seed(7)
+    assert said("diffuse", sets_everything).status == "right"
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+    assert (torch.rand(1), random.random(), np.random.rand()) == expected
+
+
+def test_exit_in_an_answer_ends_neither_a_notebooks_kernel_nor_the_input(monkeypatch):
+    shell = SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    stdin = io.StringIO()
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert said("noise_std", lambda alpha_bar_t: shell.ask_exit()).status == "crash"
+    assert said("noise_std", lambda alpha_bar_t: _sitebuiltins.Quitter("exit", "")()).status == "crash"
+    assert vars(shell) == {} and sys.stdin is stdin and not stdin.closed
+
+
+def no_gradient(how):
+    """A loss that is right, and whose gradient is lost."""
+
+    def my_loss(net, x0, t, eps, alpha_bar):
+        return how(EXERCISES["loss"].solution(net, x0, t, eps, alpha_bar))
+
+    return my_loss
+
+
+def gone_backward(loss):
+    loss.backward()
+    return loss
+
+
+@pytest.mark.parametrize(
+    "how",
+    [torch.Tensor.item, torch.Tensor.detach, lambda v: v.detach().requires_grad_(), lambda v: v.data, gone_backward],
+)
+def test_a_loss_that_cannot_be_learned_from_is_not_right(how):
+    assert "its gradient does not reach the network's weights" in said("loss", no_gradient(how)).message
+
+
+def test_a_loss_without_gradients_is_not_right_and_one_in_a_session_without_gradients_is():
+    solution = EXERCISES["loss"].solution
+    assert "does not reach the network's weights" in said("loss", torch.no_grad()(solution)).message
+    with torch.no_grad():
+        assert said("loss", solution).status == "right"
+
+
+@pytest.mark.parametrize("number", [lambda a, b: torch.tensor(a).prod() / torch.tensor(b).prod(), lambda a, b: 48])
+def test_one_number_is_compared_by_its_value(number):
+    agrees = Attempt(EXERCISES["times_smaller"], number).agrees
+    assert agrees[1:3] == [True, True]  # 48 times
 
 
 def test_a_built_in_function_and_an_object_are_judged_too():

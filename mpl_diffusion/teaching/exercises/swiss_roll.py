@@ -1,6 +1,7 @@
 """Exercises of notebook 04, first half: reading x0 out of the noise, and the loss."""
 
 import torch
+from torch import nn
 
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, per_row, table
@@ -82,20 +83,22 @@ def loss(net, x0, t, eps, alpha_bar):
     return ((net(x_t, t) - eps) ** 2).mean()
 
 
-def zeros(x, t):
-    """A net that always answers 0, so that the loss can be had in one's head."""
-    return 0 * x
+class Net(nn.Module):
+    """A net that was never trained. It bends x and hears the time; its one weight is there to be learned."""
 
+    def __init__(self, weight: float):
+        super().__init__()
+        self.weight = nn.Parameter(table(weight))
+        self.__name__ = "a net that always answers 0" if weight == 0 else f"a net with weight {weight:g}"
 
-def net(x, t):
-    """A net that was never trained: it bends x, and hears the time."""
-    return torch.tanh(x + per_row(torch.as_tensor(t) / 40, x))
+    def forward(self, x, t):
+        return self.weight * torch.tanh(x + per_row(torch.as_tensor(t, dtype=x.dtype) / 40, x))
 
 
 def losses():
-    yield Case("points with one t", (zeros, table(1, 0)[None], 1, table(0, 1)[None], table(1, 0.64)))
+    yield Case("points with one t", (Net(0.0), table(1, 0)[None], 1, table(0, 1)[None], table(1, 0.64)))
     for kind, args in Random().jumps():
-        yield Case(kind, (net, *args))
+        yield Case(kind, (Net(0.9), *args))
 
 
 def with_error(error):

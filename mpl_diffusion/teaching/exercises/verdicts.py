@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from .engine import Attempt, Exercise, Verdict, copies, own_arguments, same, unread
+from .engine import Attempt, Exercise, Verdict, own_arguments, same, trial, unread
+from .guard import own_random_numbers
 
 
 def judge(exercise: Exercise, function: Callable) -> Verdict:
-    """The verdict on a student's function. Prints nothing, and leaves torch's random numbers as they were."""
+    """The verdict on a student's function. Prints nothing, and leaves the session as it was."""
     attempt = Attempt(exercise, function)
-    with torch.random.fork_rng(devices=[]):
-        return next(verdict for look in LOOKS if (verdict := look(attempt)))
+    with own_random_numbers():
+        try:
+            return next(verdict for look in LOOKS if (verdict := look(attempt)))
+        except KeyboardInterrupt:
+            return attempt.not_yet("crash", f"You stopped {attempt.yours} while it ran. Does its loop ever end?")
 
 
 def no_function(attempt: Attempt) -> Verdict | None:
@@ -46,34 +50,41 @@ def untouched(attempt: Attempt) -> Verdict | None:
     stub = own_arguments(attempt.function) and unread(attempt.function) == own_arguments(attempt.function)
     if first is ... or (stub and (first is None or isinstance(first, NotImplementedError))):
         return Verdict("untouched", f"not attempted yet: write the body of {yours}, then run this cell again")
-    if isinstance(first, Exception) and re.search("'ellipsis'|not ellipsis", str(first)):
+    if isinstance(first, BaseException) and re.search("'ellipsis'|not ellipsis", str(first)):
         return Verdict("untouched", f"not finished yet: a `...` still stands in {yours}; put your formula in its place")
 
 
 def right(attempt: Attempt) -> Verdict | None:
     if not all(attempt.agrees):
         return None
-    if name := changed_argument(attempt):
+    for place in {place for one in attempt.trials for place in one.changed}:
+        name = attempt.exercise.arguments[place]
         return attempt.not_yet(
-            "wrong",
+            "mistake",
             f"Your answer is right, but {attempt.yours} changes {name} in place, and its caller still needs {name}.",
             "Look for +=, *=, an assignment to a row, or a method that ends in an underscore.",
+        )
+    if not learns(attempt):
+        return attempt.not_yet(
+            "mistake",
+            "Your answer is right, but its gradient does not reach the network's weights, so nothing could be learned.",
+            "Look for .item(), float(), .detach(), .data, torch.no_grad(), or a .backward() of your own.",
         )
     return Verdict("right", f"{attempt.exercise.name}: right, {attempt.exercise.praise}.")
 
 
-def changed_argument(attempt: Attempt) -> str | None:
-    for case in attempt.cases:
-        args = copies(case.args)
-        attempt.function(*args)
-        for name, before, after in zip(attempt.exercise.arguments, case.args, args, strict=True):
-            if isinstance(before, Tensor) and not torch.equal(before, after):
-                return name
+def learns(attempt: Attempt) -> bool:
+    """Whether the networks among the arguments get the gradient that they get from the solution."""
+    for case, given in zip(attempt.cases, attempt.trials, strict=True):
+        truth = trial(attempt.exercise.solution, case.args).gradients
+        if truth and not (given.gradients and all(map(torch.allclose, given.gradients, truth))):
+            return False
+    return True
 
 
 def usual_mistake(attempt: Attempt) -> Verdict | None:
     for formula, sentence in attempt.exercise.mistakes:
-        if all(map(same, attempt.answers, attempt.run(formula))):
+        if attempt.answers_as(formula):
             return attempt.not_yet("mistake", sentence)
 
 
@@ -83,6 +94,7 @@ PER_ROW = (
     "(B, D) as well."
 )
 CAUSES = {  # searched in "type: words" of an error, from the top: what it usually means
+    r"SystemExit": "exit() and quit() end the whole program. A function ends with `return` and its answer.",
     r"must match|broadcast|invalid for input|cannot be concatenated": SHAPES,
     r"IndexError.*out of (bounds|range)": "A table has T + 1 rows, t = 0 ... T: your index lies outside.",
     r"used as indices|only integers|slice indices": "An index must be a whole number: is there a division in it?",
@@ -99,7 +111,7 @@ CAUSES = {  # searched in "type: words" of an error, from the top: what it usual
 
 def crash(attempt: Attempt) -> Verdict | None:
     for case, error in zip(attempt.cases, attempt.answers, strict=True):
-        if isinstance(error, Exception):
+        if isinstance(error, BaseException):
             words = (str(error).strip() or "it gives no reason").splitlines()[0].rstrip(".")
             return attempt.not_yet(
                 "crash",
@@ -109,14 +121,14 @@ def crash(attempt: Attempt) -> Verdict | None:
             )
 
 
-def line_of(error: Exception, attempt: Attempt) -> str:
+def line_of(error: BaseException, attempt: Attempt) -> str:
     """The line of the student's own function in which an error arose, as they wrote it."""
     own = getattr(getattr(attempt.function, "__code__", None), "co_filename", None)
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own and frame.line]
     return f"It stops at the line `{lines[-1]}`." if lines else ""
 
 
-def cause(error: Exception, kind: str) -> str:
+def cause(error: BaseException, kind: str) -> str:
     words = f"{type(error).__name__}: {error}"
     hint = next((hint for pattern, hint in CAUSES.items() if re.search(pattern, words)), "")
     return PER_ROW if hint == SHAPES and kind.endswith("a batch of t") else hint
