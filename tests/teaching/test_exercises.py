@@ -299,6 +299,21 @@ def test_another_right_way_to_write_it_is_right():
     assert said("noise_std", lambda a: torch.pow(1 - a, 0.5)).status == "right"
     assert said("half_point", lambda a: (a > 0.5).sum()).status == "right"
     assert said("lecture_index", functools.partial(lambda t, one: t - one, one=1)).status == "right"
+    assert said("lecture_index", lambda t: int(t) - 1).status == "right"
+
+
+def squared_differences(s, t):
+    return ((s[:, None] - t[None]) ** 2).sum((2, 3, 4)).argmin(1)
+
+
+def products(s, t):
+    square = (t**2).sum((1, 2, 3))
+    return (square - 2 * torch.einsum("nchw,mchw->nm", s, t)).argmin(1)
+
+
+@pytest.mark.parametrize("answer", [squared_differences, products])
+def test_the_nearest_image_is_looked_for_among_images_as_the_text_says(answer):
+    assert said("nearest", answer).status == "right"
 
 
 # ------------------------------------------------------------------------------------------- the usual mistakes

@@ -186,11 +186,14 @@ def nearest(samples, train):
 
 
 def looking():
-    yield Case("points", (table(0, 0, 3, 3).view(2, 2), table(3, 2, -1, 0, 9, 9).view(3, 2)))
+    yield Case("images of two pixels", (table(0, 0, 3, 3).view(2, 1, 1, 2), table(3, 2, -1, 0, 9, 9).view(3, 1, 1, 2)))
     random = Random()
-    for samples, train in (((5, 1, 8, 8), (40, 1, 8, 8)), ((8, 1, 8, 8), (8, 1, 8, 8)), ((28, 6), (50, 6))):
-        kind = "images" if len(samples) == 4 else "points"
-        yield Case(kind, (random.normal(*samples), random.normal(*train)))
+    for kind, n, m, size in (
+        ("fewer samples than training images", 5, 40, (1, 8, 8)),
+        ("as many samples as training images", 8, 8, (1, 8, 8)),
+        ("images of three channels", 28, 50, (3, 4, 4)),
+    ):
+        yield Case(kind, (random.normal(n, *size), random.normal(m, *size)))
 
 
 def by_distance(distance):
@@ -201,7 +204,7 @@ def by_distance(distance):
 NEAREST = Exercise(
     solution=nearest,
     task="for every sample the index, (n,), of the training image with the smallest L2 distance over all pixels",
-    praise="on points and images, for as many samples as you like",
+    praise="for as many samples as you like, grey or in colour",
     cases=looking,
     mistakes=(
         Mistake(
@@ -243,7 +246,7 @@ NEAREST = Exercise(
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples, train).argmin(1),
-            "Right on points. For images cdist measures between single *rows of pixels*: flatten every image first.",
+            "For images cdist measures between single *rows of pixels*: flatten every image first.",
         ),
     ),
 )
