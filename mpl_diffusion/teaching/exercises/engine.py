@@ -97,6 +97,10 @@ class Attempt:
         """Whether another function gives the student's answers to all cases. It stops at the first that differs."""
         return all(same(given, trial(function, case.args).answer) for given, case in zip(self.answers, self.cases))
 
+    def right_with(self, function: Callable) -> bool:
+        """Whether another function gives the right answer to all cases."""
+        return all(same(trial(function, case.args).answer, truth) for case, truth in zip(self.cases, self.truths))
+
     def not_yet(self, status: str, *thoughts: str) -> Verdict:
         return Verdict(status, "\n".join([f"{self.exercise.name}: not yet.", *filter(None, thoughts)]))
 
@@ -175,3 +179,12 @@ def unread(function: Callable) -> list[str]:
     loaded = [step.argval for step in dis.get_instructions(function) if "LOAD_FAST" in step.opname] if arguments else []
     names = {name for v in loaded for name in (v if isinstance(v, tuple) else (v,))}  # Python 3.13 loads two at once
     return [name for name in arguments if name not in names and name not in function.__code__.co_cellvars]
+
+
+def returns_a_value(function: Callable) -> bool:
+    """Whether a `return` with something after it stands anywhere in a function."""
+    code = getattr(function, "__code__", None)
+    steps = list(dis.get_instructions(code)) if code else []
+    loaded = [last for last, step in zip(steps, steps[1:]) if step.opname == "RETURN_VALUE"]
+    loaded += [step for step in steps if step.opname == "RETURN_CONST"]  # Python 3.12 and 3.13
+    return any("CONST" not in step.opname or step.argval is not None for step in loaded)

@@ -278,8 +278,16 @@ def convention(a, b):
     def guide(eps_uncond, eps_cond, w):
         return eps_uncond + (a * w + b) * (eps_cond - eps_uncond)
 
-    guide.__name__ = f"eps_uncond + ({a:g} w + {b:g}) (eps_cond - eps_uncond)"
+    guide.__name__ = f"eps_uncond + {in_w(a, b)} (eps_cond - eps_uncond)"
     return guide
+
+
+def in_w(a, b):
+    """a w + b as one writes it: "w", "(w + 1)", "0.5 w", "(4 - 2 w)"."""
+    if a < 0:
+        return f"({b:g} - {-a:g} w)"
+    slope = "w" if a == 1 else f"{a:g} w"
+    return f"({slope} {'+' if b > 0 else '-'} {abs(b):g})" if b else slope
 
 
 def conventions():

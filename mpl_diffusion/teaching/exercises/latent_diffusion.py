@@ -113,11 +113,6 @@ TIMES_SMALLER = Exercise(
             lambda image, latent: round(math.prod(image) / math.prod(latent)),
             "You round: 4.8 times smaller is not 5 times smaller.",
         ),
-        Mistake(
-            lambda image, latent: torch.tensor(image).prod() / torch.tensor(latent).prod(),
-            "The number is right, but torch divides whole numbers in float32. For plain numbers Python's own are "
-            "enough, and exact.",
-        ),
     ),
 )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
-from .engine import Attempt, Exercise, Verdict, own_arguments, same, trial, unread
+from .crashes import PER_ROW, crash
+from .engine import Attempt, Exercise, Verdict, own_arguments, returns_a_value, trial, unread
 from .guard import own_random_numbers
 
 
@@ -88,60 +89,70 @@ def usual_mistake(attempt: Attempt) -> Verdict | None:
             return attempt.not_yet("mistake", sentence)
 
 
-SHAPES = "Two shapes do not fit: print the shape of each factor."
-PER_ROW = (
-    "When t has shape (B,), so has alpha_bar[t]: reshape it so that it multiplies images (B, C, H, W), and points "
-    "(B, D) as well."
-)
-CAUSES = {  # searched in "type: words" of an error, from the top: what it usually means
-    r"SystemExit": "exit() and quit() end the whole program. A function ends with `return` and its answer.",
-    r"must match|broadcast|invalid for input|cannot be concatenated": SHAPES,
-    r"IndexError.*out of (bounds|range)": "A table has T + 1 rows, t = 0 ... T: your index lies outside.",
-    r"used as indices|only integers|slice indices": "An index must be a whole number: is there a division in it?",
-    r"converted to (a )?(Python )?[Ss]calar": "float(), int() and math.sqrt take one number; a tensor has .sqrt().",
-    r"[Bb]ool(ean)? value": "`if` wants one True or False, and here it meets a whole batch.",
-    r"must be Tensor, not (int|float)": "torch's functions want a tensor; for a plain number there is the math module.",
-    r"'(int|float)' object (has no attribute|is not)": "That is a plain number here, not a tensor.",
-    r"'tuple' object": "A tuple stays as it is: make a list of it, or read it from the end with [::-1].",
-    r"has no attribute": "Is the method's name misspelt?",
-    r"UnboundLocalError|NameError": "Is that name misspelt, not imported, or set only later?",
-    r"missing \d+ required positional": "A function that you call wants more arguments than you give it.",
-}
+def exchanged(attempt: Attempt) -> Verdict | None:
+    """Whether an answer would be right if two of its arguments changed places."""
+    for i, j in itertools.combinations(range(len(attempt.exercise.arguments)), 2):
+        if attempt.right_with(lambda *args, i=i, j=j: attempt.function(*swapped(args, i, j))):
+            a, b = attempt.exercise.arguments[i], attempt.exercise.arguments[j]
+            hint = f"You have exchanged {a} and {b}; otherwise your formula is right."
+            return attempt.not_yet("mistake", hint, f"The arguments come in this order: {attempt.exercise.signature}.")
 
 
-def crash(attempt: Attempt) -> Verdict | None:
-    for case, error in zip(attempt.cases, attempt.answers, strict=True):
-        if isinstance(error, BaseException):
-            words = (str(error).strip() or "it gives no reason").splitlines()[0].rstrip(".")
-            return attempt.not_yet(
-                "crash",
-                f"On {case.kind}, {attempt.yours} stops with {type(error).__name__}: {words}.",
-                line_of(error, attempt),
-                cause(error, case.kind),
-            )
+def swapped(args: tuple, i: int, j: int) -> list:
+    args = list(args)
+    args[i], args[j] = args[j], args[i]
+    return args
 
 
-def line_of(error: BaseException, attempt: Attempt) -> str:
-    """The line of the student's own function in which an error arose, as they wrote it."""
-    own = getattr(getattr(attempt.function, "__code__", None), "co_filename", None)
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own and frame.line]
-    return f"It stops at the line `{lines[-1]}`." if lines else ""
+def own_noise(attempt: Attempt) -> Verdict | None:
+    if any(one.drew for one in attempt.trials) or not attempt.answers_as(attempt.function):
+        if noise := given_noise(attempt.exercise.arguments):
+            hint = f"The noise is given: use {noise}."
+        else:
+            hint = f"No noise is asked for: with the same arguments {attempt.exercise.name} is always the same."
+        return attempt.not_yet("mistake", f"{attempt.yours} draws random numbers of its own.", hint)
 
 
-def cause(error: BaseException, kind: str) -> str:
-    words = f"{type(error).__name__}: {error}"
-    hint = next((hint for pattern, hint in CAUSES.items() if re.search(pattern, words)), "")
-    return PER_ROW if hint == SHAPES and kind.endswith("a batch of t") else hint
+def given_noise(arguments: list[str]) -> str | None:
+    """The argument that holds fresh noise. Beside x_t, eps is no such: it is the noise that is already in x_t."""
+    names = ("z", "u") if "x_t" in arguments else ("z", "u", "eps")
+    return next((name for name in names if name in arguments), None)
 
 
 def not_a_tensor(attempt: Attempt) -> Verdict | None:
-    for given, truth in zip(attempt.answers, attempt.truths, strict=True):
+    for case, given, truth in zip(attempt.cases, attempt.answers, attempt.truths, strict=True):
         if given is None:
-            hint = f"{attempt.yours} returns nothing: does its last line begin with `return`?"
-            return attempt.not_yet("wrong", hint)
+            return attempt.not_yet("mistake", returns_nothing(attempt, case.kind))
+        if type(given).__module__ == "torch.return_types":
+            hint = "it returns values and their places together. Take one of them: .values or .indices"
+            return attempt.not_yet("mistake", f"Your last call, .{type(given).__name__}(...), has two answers: {hint}.")
         if not isinstance(given, Tensor):
             expected = "one tensor" if truth.ndim else "one number"
-            return attempt.not_yet("wrong", f"{attempt.yours} returns a {type(given).__name__}; expected {expected}.")
+            return attempt.not_yet("wrong", f"{attempt.yours} returns {a_thing(given)}; expected {expected}.")
+
+
+def returns_nothing(attempt: Attempt, kind: str) -> str:
+    if returns_a_value(attempt.function):
+        return (
+            f"On {kind}, {attempt.yours} returns nothing: it comes to its end without meeting `return`. Does a loop "
+            "end before it finds anything, or does an `if` let some case through?"
+        )
+    return f"{attempt.yours} returns nothing: hand your result back with `return`; to print it is not enough."
+
+
+THINGS = {
+    "ndarray": "a NumPy array",
+    "builtin_function_or_method": "a method that is never called (are there brackets after its name?)",
+    "method": "a method that is never called (are there brackets after its name?)",
+    "ellipsis": "`...`",
+    "str": "text",
+}
+
+
+def a_thing(value) -> str:
+    """A value's type in words: a tuple, an int, a NumPy array."""
+    name = type(value).__name__
+    return THINGS.get(name) or f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def other_shape(attempt: Attempt) -> Verdict | None:
@@ -167,12 +178,6 @@ def other_dtype(attempt: Attempt) -> Verdict | None:
         )
 
 
-def own_noise(attempt: Attempt) -> Verdict | None:
-    if not all(map(same, attempt.answers, attempt.run(attempt.function))):
-        hint = "Asked the same twice, it answers differently: use the noise that you are given, and draw none yourself."
-        return attempt.not_yet("wrong", hint)
-
-
 def somewhere_wrong(attempt: Attempt) -> Verdict:
     """Which kinds of input are right and which are wrong, the smallest example, arguments that are never used."""
     kinds = [case.kind for case in attempt.cases]
@@ -184,8 +189,13 @@ def somewhere_wrong(attempt: Attempt) -> Verdict:
         f"Right on {listed(fine)}; wrong on {listed(wrong)}." if fine else "It is not right on any input yet.",
         *example(attempt),
         f"You never use {listed(forgotten)}." if forgotten else "",
+        "Your answer has NaN in it: look for 0 / 0, or a root of something negative." if has_nan(attempt) else "",
         f'Stuck? A tested solution is folded away below; check.solution("{attempt.exercise.name}") shows it too.',
     )
+
+
+def has_nan(attempt: Attempt) -> bool:
+    return any(given.isnan().any() and not truth.isnan().any() for given, truth in zip(attempt.answers, attempt.truths))
 
 
 def example(attempt: Attempt, most_numbers: int = 16) -> Iterator[str]:
@@ -194,7 +204,7 @@ def example(attempt: Attempt, most_numbers: int = 16) -> Iterator[str]:
         if not agrees and sum(a.numel() for a in (*case.args, truth) if isinstance(a, Tensor)) <= most_numbers:
             args = ", ".join(map("{} = {}".format, attempt.exercise.arguments, map(written, case.args)))
             yield f"For example, take {args}."
-            yield f"Expected is {written(truth)}, and you give {written(given)}."
+            yield f"Expected {written(truth)}, got {written(given)}."
             return
 
 
@@ -206,7 +216,9 @@ def written(value) -> str:
         return f"[{', '.join(map(written, value))}]"
     if isinstance(value, str):
         return f'"{value}"'
-    return value.__name__ if callable(value) else f"{value:.4g}"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return f"{value or 0:.4g}"  # -0.0 is 0
 
 
 def listed(words: Iterable[str]) -> str:
@@ -220,10 +232,11 @@ LOOKS = (
     untouched,
     right,
     usual_mistake,
+    exchanged,
     crash,
     not_a_tensor,
+    own_noise,
     other_shape,
     other_dtype,
-    own_noise,
     somewhere_wrong,
 )
