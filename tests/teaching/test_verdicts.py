@@ -14,7 +14,7 @@ import torch
 
 from mpl_diffusion.teaching.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
 from mpl_diffusion.teaching.exercises.engine import Attempt
-from mpl_diffusion.teaching.exercises.verdicts import written
+from mpl_diffusion.teaching.exercises.examples import written
 
 DIFFUSE = EXERCISES["diffuse"]
 
@@ -71,10 +71,14 @@ def interrupted(x0, t, eps, alpha_bar):
 
 OTHERS = [
     (forgets_return, "mistake", "returns nothing: hand"),
-    (lambda x0, t, eps, alpha_bar: (x0, eps), "wrong", "returns a tuple; expected one tensor"),
-    (lambda x0, t, eps, alpha_bar: x0.numpy(), "wrong", "returns a NumPy array; expected one tensor"),
+    (lambda x0, t, eps, alpha_bar: (x0, eps), "mistake", "returns a tuple; expected one tensor"),
+    (lambda x0, t, eps, alpha_bar: x0.numpy(), "mistake", "returns a NumPy array; expected one tensor"),
     (lambda x0, t, eps, alpha_bar: x0[:1].sum(), "wrong", "shape (); expected shape (1, 2)"),
-    (lambda x0, t, eps, alpha_bar: DIFFUSE.solution(x0, t, eps, alpha_bar).float(), "wrong", "torch.float32; expected"),
+    (
+        lambda x0, t, eps, alpha_bar: DIFFUSE.solution(x0, t, eps, alpha_bar).float(),
+        "mistake",
+        "torch.float32; expected",
+    ),
     (lambda x0, t, eps, alpha_bar: DIFFUSE.solution(x0, t, torch.randn_like(eps), alpha_bar), "mistake", "use eps."),
     (lambda x0, t, eps, alpha_bar: 0.5 * (x0 + eps), "wrong", "You never use t and alpha_bar"),
     (lambda x0, t, alpha_bar: x0, "crash", "takes (x0, t, alpha_bar); expected the arguments of diffuse(x0, t, eps"),
@@ -96,7 +100,7 @@ OTHERS = [
     (lambda x0, t, eps, alpha_bar: alpha_bar[eps] * x0, "crash", "in this order: diffuse(x0, t, eps, alpha_bar)"),
     (lambda x0, t, eps, alpha_bar: x0.sum(7), "crash", "You name an axis that this tensor does not have"),
     (lambda x0, t, eps, alpha_bar: x0.min(1), "mistake", "values and their places together"),
-    (lambda x0, t, eps, alpha_bar: x0.sqrt, "wrong", "are there brackets after its name?"),
+    (lambda x0, t, eps, alpha_bar: x0.sqrt, "mistake", "are there brackets after its name?"),
     (lambda x0, t, eps, alpha_bar: exit(), "crash", "end the whole program"),
     (interrupted, "crash", "Does its loop ever end?"),
 ]
@@ -268,7 +272,7 @@ def test_arguments_taken_in_another_order_are_told_so():
 
 
 def test_an_answer_with_nan_is_told_so():
-    assert "has NaN in it" in said("noise_std", lambda alpha_bar_t: (alpha_bar_t - 1).sqrt()).message
+    assert "has NaN in it" in said("noise_std", lambda alpha_bar_t: (alpha_bar_t - 3).sqrt()).message
 
 
 def test_minus_zero_is_written_as_zero():
@@ -286,7 +290,7 @@ def test_a_built_in_function_and_an_object_are_judged_too():
 
 def test_a_whole_number_must_be_one():
     verdict = said("half_point", lambda alpha_bar: float((alpha_bar > 0.5).sum()))
-    assert verdict.status == "wrong" and "expected whole numbers" in verdict.message
+    assert verdict.status == "mistake" and "expected whole numbers" in verdict.message
 
 
 # ------------------------------------------------------------------------------------------ what the student sees
@@ -334,4 +338,5 @@ def test_a_new_exercise_is_data_alone():
 
     exercise = Exercise(double, "twice x", "on numbers", lambda: [Case("numbers", (3,))], mistakes=())
     assert judge(exercise, lambda x: x + x) == ("right", "double: right, on numbers.")
-    assert "For example, take x = 3.\nExpected 6, got 9." in judge(exercise, lambda x: x * x).message
+    assert "For example, take x = 3.\nExpected 6, got 81." in judge(exercise, lambda x: x**4).message
+    assert "one of the numbers in your formula is wrong" in judge(exercise, lambda x: 3 * x).message

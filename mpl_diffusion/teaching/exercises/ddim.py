@@ -2,6 +2,7 @@
 
 import torch
 
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
 
@@ -91,6 +92,26 @@ WALK_TIMES = Exercise(
         Mistake(
             lambda T, S: torch.arange(S, -1, -1),
             "Those are the last S steps of the walk. Start at T, and make the steps longer.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).ceil().long(),
+            "You round up. Go to the nearest whole number.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 2).round().long(),
+            "Those are S + 2 times, with S + 1 steps between them. One is too many.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 1, S + 1).round().long(),
+            "Your walk ends at t = 1, where there still is noise. The data are at 0.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).round().long()[1:],
+            "T is missing: the walk begins there, in pure noise.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).round(),
+            "Your times are whole, but their dtype is not: only whole numbers are indices. `.long()` makes them so.",
         ),
     ),
 )
@@ -255,6 +276,12 @@ def single_steps():
         yield Case("a random table", (random.time(), random.beta()))
 
 
+def from_tables(beta_t, a, a_next):
+    """The three factors as DDPM writes them, for any beta_t, alpha_bar_t and alpha_bar_{t-1}."""
+    alpha_t, variance = 1 - beta_t, (1 - a_next) / (1 - a) * beta_t
+    return torch.stack([1 / alpha_t.sqrt(), -beta_t / (alpha_t * (1 - a)).sqrt(), variance.sqrt()])
+
+
 def with_factors(factors):
     """Wrong ddpm_coefficients: the three right ones, beta_t, alpha_bar_t and alpha_bar_{t-1} -> three others."""
 
@@ -265,12 +292,22 @@ def with_factors(factors):
     return formula
 
 
+def as_ddpm_writes_them(t, beta):
+    alpha = 1 - beta
+    alpha_bar = alpha.cumprod(0)
+    variance = (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t]) * beta[t]
+    on_eps = -beta[t] / (alpha[t].sqrt() * (1 - alpha_bar[t]).sqrt())
+    return torch.stack([1 / alpha[t].sqrt(), on_eps, variance.sqrt()])
+
+
 DDPM_COEFFICIENTS = Exercise(
     solution=ddpm_coefficients,
+    forms=(as_ddpm_writes_them,),
     task="the three factors, (3,), of x_t, eps and z in x_{t-1} when eta = 1; beta has row 0, t is one whole number",
     praise="and they are DDPM's with beta_tilde, also in the last step",
     cases=single_steps,
     mistakes=(
+        *with_wrong_alpha_bar(lambda alpha_bar, t, beta: from_tables(beta[t], alpha_bar[t], alpha_bar[t - 1])),
         Mistake(
             with_factors(lambda x, e, z, b, a, a1: (x, -e, z)),
             "The factor on eps has the wrong sign: a step back takes noise away.",

@@ -248,6 +248,14 @@ HALF_POINT = Exercise(
             lambda alpha_bar: alpha_bar[half_point(alpha_bar)],
             "You found the place, and return what stands there. Return its t instead.",
         ),
+        Mistake(
+            lambda alpha_bar: (alpha_bar <= 0.5).sum(),
+            "You count the rows after the half point. How many rows come before it?",
+        ),
+        Mistake(
+            lambda alpha_bar: int((alpha_bar <= 0.5).nonzero()[-1]),
+            "You take the last row at or below 1/2. The first is asked for.",
+        ),
     ),
 )
 

@@ -38,8 +38,15 @@ def samples_alone(reshape):
     return of_w(lambda w: reshape(w) if isinstance(w, Tensor) else w)
 
 
+def with_two_factors(eps_uncond, eps_cond, w):
+    if isinstance(w, torch.Tensor):
+        w = w.reshape(-1, *[1] * (eps_cond.ndim - 1))
+    return (1 - w) * eps_uncond + w * eps_cond
+
+
 GUIDED = Exercise(
     solution=guided,
+    forms=(with_two_factors,),
     task="the guided noise, in the shape of both predictions: w = 0 is eps_uncond, w = 1 is eps_cond, and from one to "
     "the other it goes on a straight line; w is a number, or (B,), one per sample",
     praise="for one w and for one per sample, on points and images",
@@ -110,6 +117,18 @@ GUIDED = Exercise(
             samples_alone(lambda w: w.mean()),
             "You average the w of all samples. Each is to be guided by its own.",
         ),
+        Mistake(
+            mixed(lambda u, c, w: w * u + w * c),
+            "Both predictions are multiplied by w. Their factors must sum to 1, so one of them is 1 minus w.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: (1 - w) * u - w * c),
+            "Check the sign of eps_cond: the two factors must sum to 1.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: (1 - w) * u + c),
+            "The factor on eps_cond is missing: the two factors must sum to 1.",
+        ),
     ),
 )
 
@@ -125,8 +144,13 @@ def papers():
         yield Case(kind, (random.normal(*shape), random.normal(*shape), w))
 
 
+def from_eps_cond(eps_uncond, eps_cond, w):
+    return eps_cond + w * (eps_cond - eps_uncond)
+
+
 GUIDED_PAPER = Exercise(
     solution=guided_paper,
+    forms=(from_eps_cond,),
     task="the guided noise by Ho & Salimans 2022, eq. 6: with their w = 0 it is eps_cond, and w is how far it goes on "
     "from there, away from eps_uncond; w is a number",
     praise="and your own w would be larger by 1",
@@ -176,6 +200,14 @@ GUIDED_PAPER = Exercise(
             lambda u, c, w: w * (c - u),
             "That is the arrow, w times as long, and it hangs in the air. In the paper it starts at eps_cond.",
         ),
+        Mistake(
+            lambda u, c, w: w * c - (1 + w) * u,
+            "w and 1 + w have changed places: your two factors sum to -1. They must sum to 1.",
+        ),
+        Mistake(
+            lambda u, c, w: c + w * c - u,
+            "You take away all of eps_uncond, whatever w is. At w = 0 you should be left with eps_cond.",
+        ),
     ),
 )
 
@@ -195,6 +227,11 @@ def scales():
 def adding(*numbers):
     """A wrong our_w: what it adds to the scale, for each of the six formulas."""
     return lambda formula, scale: scale + numbers[FORMULAS.index(formula)]
+
+
+def adds(formula, paper):
+    """paper for the formulas that begin at eps_cond, and 0 for the others."""
+    return paper * our_w(formula, 0)
 
 
 OUR_W = Exercise(
@@ -262,6 +299,21 @@ OUR_W = Exercise(
                 f'Right but for one: "{FORMULAS[odd]}" is our own formula in other letters. Put in 0, and then 1.',
             )
             for odd in range(3)
+        ),
+        *(
+            Mistake(
+                lambda formula, scale, paper=paper: -scale if "classifier" in formula else scale + adds(formula, paper),
+                "eps is minus the score, times the noise. But that turns the start *and* the arrow, so none is left.",
+            )
+            for paper in (0, 1)
+        ),
+        Mistake(
+            lambda formula, scale: scale * (1 + adds(formula, 1)),
+            "You double the scale. With a scale of 0, two of the six are already at our w = 1: is twice 0 that?",
+        ),
+        Mistake(
+            lambda formula, scale: 1 - scale if our_w(formula, 0) else scale,
+            "Check the sign of the scale: a larger scale leads farther away from eps_uncond in all six.",
         ),
     ),
 )
@@ -356,6 +408,18 @@ OFF_AT = Exercise(
             probed(lambda g0, g1: g1),
             "That is what guide answers at w = 1. Asked is the w that makes it answer eps_cond.",
         ),
+        Mistake(
+            probed(lambda g0, g1: (1 - g1) / (g1 - g0)),
+            "That is how far it is from w = 1. Add the 1 at which you started, or start at w = 0.",
+        ),
+        Mistake(
+            probed(lambda g0, g1: (1 + g0) / (g1 - g0)),
+            "Check the sign: what is left to do at w = 0 is 1 *minus* what guide answers there.",
+        ),
+        Mistake(
+            probed(lambda g0, g1: (g1 - g0) / (1 - g0)),
+            "Upside down: divide what is left to do by what one unit of w brings.",
+        ),
     ),
 )
 
@@ -412,7 +476,7 @@ DROP_CAPTIONS = Exercise(
         ),
         Mistake(
             lambda cond, u, p: cond * (u[0] >= p),
-            "The first u decides for the whole batch. Each caption has its own.",
+            "You decide once for the whole batch. Each caption goes by its own u.",
         ),
         Mistake(
             with_rows(lambda cond, drop, p: torch.where(drop, -1, cond)),
@@ -444,6 +508,17 @@ DROP_CAPTIONS = Exercise(
         Mistake(
             lambda cond, u, p: cond,
             'Every caption is still there: then "nothing" is never learned.',
+        ),
+        *(
+            Mistake(
+                with_rows(lambda cond, drop, p, word=word: torch.where(drop, word, cond)),
+                f'"Nothing" is the id 0, and you write {word}, which is a word.',
+            )
+            for word in (1, 2)
+        ),
+        Mistake(
+            lambda cond, u, p: cond * (u > 1 - p)[:, None],
+            "You keep a share of p_uncond, and drop the rest. It is the share that is dropped.",
         ),
     ),
 )

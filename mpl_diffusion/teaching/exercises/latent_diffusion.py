@@ -113,6 +113,10 @@ TIMES_SMALLER = Exercise(
             lambda image, latent: round(math.prod(image) / math.prod(latent)),
             "You round: 4.8 times smaller is not 5 times smaller.",
         ),
+        Mistake(
+            of_sizes(lambda C, H, W, c, h, w: C / c),
+            "You compare the channels alone. The latent's sides are shorter, too.",
+        ),
     ),
 )
 
@@ -251,6 +255,14 @@ RECEPTIVE_FIELD = Exercise(
             lambda kernels, strides: receptive_field(kernels, strides) ** 2,
             "That is how many pixels the patch has. Asked is its width.",
         ),
+        Mistake(
+            lambda kernels, strides: kernels[0] + (receptive_field(kernels, strides) - 1) * strides[0],
+            "You count the first layer twice: you begin with it, and meet it again in the loop.",
+        ),
+        Mistake(
+            lambda kernels, strides: kernels[0] + sum((k - 1) * strides[0] for k in kernels[1:]),
+            "You spread all layers by the first stride. Each is spread by all layers below it.",
+        ),
     ),
 )
 
@@ -377,6 +389,14 @@ SCALE_FACTOR = Exercise(
         Mistake(
             lambda z: 0.18215,
             "That is Stable Diffusion's, measured on its own autoencoder. Each autoencoder has another: measure z.",
+        ),
+        Mistake(
+            lambda z: 1 / z.std(0).mean(),
+            "You take the std over the batch, place by place, and average it. Take all numbers together.",
+        ),
+        Mistake(
+            lambda z: 1 / z.var(0).mean().sqrt(),
+            "You take the variance over the batch, place by place, and average it. Take all numbers together.",
         ),
     ),
 )

@@ -3,6 +3,7 @@
 import torch
 
 from ...forward.schedules import linear
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, per_row, table
 
@@ -122,6 +123,14 @@ FORWARD_DIFFUSION = Exercise(
         Mistake(
             with_table(lambda x_0, eps, a: x_0 + (1 - a).sqrt() * eps),
             "You keep all of x_0. It is a *shrunk* copy of the data that the noise is added to.",
+        ),
+        *with_wrong_alpha_bar(
+            lambda alpha_bar, x_0, t, eps, betas: (
+                per_row(alpha_bar[t - 1], x_0).sqrt() * x_0 + (1 - per_row(alpha_bar[t - 1], x_0)).sqrt() * eps
+            ),
+            "betas",
+            "alpha",
+            "noise",
         ),
     ),
 )
@@ -247,6 +256,26 @@ NEAREST = Exercise(
         Mistake(
             lambda samples, train: torch.cdist(samples, train).argmin(1),
             "For images cdist measures between single *rows of pixels*: flatten every image first.",
+        ),
+        Mistake(
+            lambda samples, train: (samples.flatten(1) @ train.flatten(1).T).argmin(1),
+            "You take the smallest product, which is no distance: sum the squares of the differences.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: (a - b).sum(-1)),
+            "You add up differences with their signs, so the largest image wins. Square them first.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: -torch.cosine_similarity(a, b, dim=-1)),
+            "You compare angles, by the cosine, which does not see how bright an image is. Take the L2 distance.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: ((a - b) ** 2).amin(-1)),
+            "You compare by the one best pixel. The L2 distance counts them all.",
+        ),
+        Mistake(
+            lambda samples, train: train[nearest(samples, train)],
+            "Those are the nearest images. Return their places in train.",
         ),
     ),
 )

@@ -129,6 +129,26 @@ SDE_STEP = Exercise(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt),
             "You forgot the noise: only the drift is there.",
         ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + 0.5 * (rate * dt).sqrt() * z),
+            "Half the rate belongs to the drift alone. The noise gets all of it.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: -0.5 * rate * x * dt + (rate * dt).sqrt() * z),
+            "That is the change of x alone. Add it to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * dt + (rate * dt).sqrt() * z),
+            "Your drift is the same wherever x is. It is proportional to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x + (rate * dt).sqrt() * z),
+            "Your drift is the same for every dt. Multiply it by dt.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + (rate * dt**0.5) * z),
+            "The noise has the root of dt, and lacks the root of the rate: both stand in its variance.",
+        ),
     ),
 )
 
@@ -191,6 +211,13 @@ REVERSE_DRIFT = Exercise(
         Mistake(
             lambda x, score, f, g2: -g2 * score,
             "You forgot the forward drift f x: the shrinking has to be undone too.",
+        ),
+        *(
+            Mistake(
+                lambda x, score, f, g2, sign=sign: sign * f * x + 0.5 * g2 * score,
+                "Two slips: half of g^2 belongs to the ODE, and the signs are not to be turned: dt is negative.",
+            )
+            for sign in (-1, 1)
         ),
     ),
 )

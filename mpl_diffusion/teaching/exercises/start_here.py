@@ -33,6 +33,13 @@ LECTURE_INDEX = Exercise(
             lambda t: 1000 - t,
             "You count backwards from T. Both tables begin at the data's end; they only disagree about the first row.",
         ),
+        *(
+            Mistake(
+                lambda t, end=end: end - t,
+                "You count backwards. Both tables begin at the data's end; they only disagree about the first row.",
+            )
+            for end in (999, 1001)
+        ),
     ),
 )
 
@@ -71,6 +78,10 @@ NOISE_STD = Exercise(
         Mistake(
             lambda alpha_bar_t: (1 - alpha_bar_t) ** 2,
             "You square, where the way from a variance to a std goes in the other direction.",
+        ),
+        Mistake(
+            lambda alpha_bar_t: ((1 - alpha_bar_t) / alpha_bar_t).sqrt(),
+            "That is the ratio of noise to signal. The std of the noise itself is asked for, so nothing is divided.",
         ),
     ),
 )

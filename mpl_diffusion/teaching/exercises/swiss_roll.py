@@ -26,8 +26,14 @@ def with_rates(read):
     return formula
 
 
+def in_two_parts(x_t, t, eps, alpha_bar):
+    alpha_bar_t = alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
+    return x_t / alpha_bar_t.sqrt() - ((1 - alpha_bar_t) / alpha_bar_t).sqrt() * eps
+
+
 X0_FROM_EPS = Exercise(
     solution=x0_from_eps,
+    forms=(in_two_parts,),
     task="the clean sample that eps implies, on points and images; t is one number or has shape (B,)",
     praise="on points and images, for one t and a batch of them",
     cases=jumps,

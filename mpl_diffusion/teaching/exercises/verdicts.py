@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .crashes import PER_ROW, crash
-from .engine import Attempt, Exercise, Verdict, own_arguments, returns_a_value, trial, unread
+from .engine import Attempt, Exercise, Verdict, alike, own_arguments, returns_a_value, trial, unread
+from .examples import example, listed
 from .guard import own_random_numbers
+from .relations import related
+from .slips import slips
 
 
 def judge(exercise: Exercise, function: Callable) -> Verdict:
@@ -89,6 +92,14 @@ def usual_mistake(attempt: Attempt) -> Verdict | None:
             return attempt.not_yet("mistake", sentence)
 
 
+def small_slip(attempt: Attempt) -> Verdict | None:
+    if isinstance(attempt.answers[0], BaseException) or all(map(alike, attempt.answers, attempt.truths)):
+        return None
+    for sentence, formula, first in slips(attempt.exercise):
+        if alike(attempt.answers[0], first) and attempt.answers_as(formula):
+            return attempt.not_yet("mistake", f"Nearly right, but for one slip: {sentence}.", *example(attempt))
+
+
 def exchanged(attempt: Attempt) -> Verdict | None:
     """Whether an answer would be right if two of its arguments changed places."""
     for i, j in itertools.combinations(range(len(attempt.exercise.arguments)), 2):
@@ -128,7 +139,7 @@ def not_a_tensor(attempt: Attempt) -> Verdict | None:
             return attempt.not_yet("mistake", f"Your last call, .{type(given).__name__}(...), has two answers: {hint}.")
         if not isinstance(given, Tensor):
             expected = "one tensor" if truth.ndim else "one number"
-            return attempt.not_yet("wrong", f"{attempt.yours} returns {a_thing(given)}; expected {expected}.")
+            return attempt.not_yet("mistake", f"{attempt.yours} returns {a_thing(given)}; expected {expected}.")
 
 
 def returns_nothing(attempt: Attempt, kind: str) -> str:
@@ -169,9 +180,9 @@ def other_dtype(attempt: Attempt) -> Verdict | None:
         if given.dtype == truth.dtype:
             continue
         if not truth.is_floating_point():
-            return attempt.not_yet("wrong", f"Your answer is {given.dtype}; expected whole numbers.")
+            return attempt.not_yet("mistake", f"Your answer is {given.dtype}; expected whole numbers.")
         return attempt.not_yet(
-            "wrong",
+            "mistake",
             f"Your answer is {given.dtype}; expected {truth.dtype}.",
             "In less than float64 the small differences 1 - alpha_bar lose their digits: look for a cast, or a tensor "
             "made without dtype=torch.float64.",
@@ -198,34 +209,6 @@ def has_nan(attempt: Attempt) -> bool:
     return any(given.isnan().any() and not truth.isnan().any() for given, truth in zip(attempt.answers, attempt.truths))
 
 
-def example(attempt: Attempt, most_numbers: int = 16) -> Iterator[str]:
-    """The first wrong case that is small enough to be read."""
-    for case, given, truth, agrees in zip(attempt.cases, attempt.answers, attempt.truths, attempt.agrees, strict=True):
-        if not agrees and sum(a.numel() for a in (*case.args, truth) if isinstance(a, Tensor)) <= most_numbers:
-            args = ", ".join(map("{} = {}".format, attempt.exercise.arguments, map(written, case.args)))
-            yield f"For example, take {args}."
-            yield f"Expected {written(truth)}, got {written(given)}."
-            return
-
-
-def written(value) -> str:
-    """A small argument as a person writes it: [1, 0.64], not tensor([1.0000, 0.6400], dtype=torch.float64)."""
-    if isinstance(value, Tensor):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, str):
-        return f'"{value}"'
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    return f"{value or 0:.4g}"  # -0.0 is 0
-
-
-def listed(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 LOOKS = (
     no_function,
     other_arguments,
@@ -233,6 +216,8 @@ LOOKS = (
     right,
     usual_mistake,
     exchanged,
+    small_slip,
+    related,
     crash,
     not_a_tensor,
     own_noise,
