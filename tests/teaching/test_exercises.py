@@ -30,7 +30,7 @@ from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
 from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.teaching.exercises import EXERCISES, judge
 from mpl_diffusion.teaching.exercises.engine import Attempt
-from mpl_diffusion.teaching.exercises.latent_diffusion import Parts
+from mpl_diffusion.teaching.exercises.image_to_image import Parts
 
 MISTAKES = [
     pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.sentence[:50]}")
@@ -329,6 +329,7 @@ def test_no_sentence_shows_the_solution_or_raises_its_voice(exercise):
     for _, sentence in exercise.mistakes:
         assert not any(formula in sentence for formula in formulas)
         assert not re.search(r"!|simply|obviously|just ", sentence)
+        assert not re.search(r"Asked is|on its head|[Mm]ind the|without a word|in silence", sentence)  # plain English
         assert sentence.endswith((".", "?"))
 
 

@@ -22,8 +22,8 @@ CAUSES = {  # searched in "type: words" of an error, from the top: what it usual
     r"(list|tuple) (assignment )?index out of range": "Your index lies beyond the end. Python counts from 0.",
     r"IndexError.*out of (bounds|range)": ROWS,
     r"too many indices": "You use more indices than the tensor has axes: print its shape.",
-    r"used as indices|only integer|slice indices": "An index must be a whole number, as t is. A quotient such as t / 2 "
-    "is none, and neither is a tensor of fractions. The arguments come in this order: {signature}.",
+    r"used as indices|only integer|slice indices": "An index must be a whole number, like t; a quotient such as t / 2 "
+    "is a fraction, and a tensor such as eps has fractions. The arguments come in this order: {signature}.",
     r"converted to (a )?(Python )?[Ss]calar": "float(), int() and math.sqrt take one number; a tensor has .sqrt().",
     r"[Bb]ool(ean)? value": "`if` wants one True or False, and here it meets a whole batch.",
     r"same dtype|expected scalar type|same scalar type": "Two dtypes meet: the arguments are float64, so make your own "

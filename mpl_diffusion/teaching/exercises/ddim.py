@@ -54,15 +54,15 @@ WALK_TIMES = Exercise(
         ),
         Mistake(
             lambda T, S: evenly(T - 1, 0, S + 1).round().long(),
-            "You start at T - 1, as a table without row 0 would have it. Noise is at home at T.",
+            "You start at T - 1, as in a table without row 0. Pure noise is at T.",
         ),
         Mistake(
             lambda T, S: evenly(T, 0, S + 1)[:-1].round().long(),
-            "The 0 is missing: your walk stops one step before the data, under a veil of noise.",
+            "The 0 is missing: your walk stops one step before the data, with some noise left.",
         ),
         Mistake(
             lambda T, S: evenly(T, 0, S).round().long(),
-            "Those are S times, with S - 1 steps between them. Count the posts of a fence, and its gaps.",
+            "Those are S times, with S - 1 steps between them. A fence has one post more than gaps.",
         ),
         Mistake(
             lambda T, S: evenly(T, 1, S).round().long(),
@@ -175,7 +175,7 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b).sqrt() * e + s * z),
-            "Your eps has all of the noise, and then z comes on top. Take sigma^2 off the variance that eps may have.",
+            "Your eps carries all of the noise, and z is added to it. Subtract sigma^2 from the variance of eps.",
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s).sqrt() * e + s * z),
@@ -192,7 +192,7 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b).sqrt() * e),
-            "That is the step for eta = 0. With a larger eta a part of eps gives way to fresh noise z.",
+            "That is the step for eta = 0. With a larger eta, fresh noise z replaces a part of eps.",
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2).sqrt() * e + s**2 * z),
@@ -216,11 +216,11 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * ((1 - a) / (1 - b) * (1 - a / b)).sqrt()),
-            "In sigma the first fraction stands on its head: it must be 0 in the last step, where alpha_bar is 1.",
+            "In sigma the first fraction is upside down: it must be 0 in the last step, where alpha_bar is 1.",
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a) * (1 - b / a)).sqrt()),
-            "In sigma the second fraction stands on its head: 1 - alpha_bar/alpha_bar' must be positive.",
+            "In sigma the second fraction is upside down: 1 - alpha_bar/alpha_bar' must be positive.",
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * (1 - a / b).sqrt()),
@@ -244,8 +244,8 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             at_other_times(lambda t, t_next: (t - 1, t_next - 1)),
-            "You look one row too early, as the lecture's tables want it. Ours have a row 0, and in the last step your "
-            "row -1 is, in silence, that of t = T.",
+            "You look one row too early, as the lecture's tables want it. Ours have a row 0, and in the last step "
+            "your row -1 silently is that of t = T.",
         ),
         Mistake(
             at_other_times(lambda t, t_next: (t, t - 1)),

@@ -87,13 +87,13 @@ FORWARD_DIFFUSION = Exercise(
         Mistake(
             with_no_axes,
             "What you look up has shape (B,) and meets the *last* axis of x_0: 16 images stop with an error, 28 "
-            "images of 28 columns pass in silence, each column with another image's t. Reshape it: one number per row "
+            "images of 28 columns silently give each column another image's t. Reshape it: one number per row "
             "of x_0.",
         ),
         Mistake(
             with_four_axes,
             "Right on images, and that is where the lecture's .view(-1, 1, 1, 1) is safe. On points (B, 2) it returns "
-            "four axes, in silence: let x_0.ndim say how many ones there must be.",
+            "four axes: let x_0.ndim say how many ones there must be.",
         ),
         Mistake(
             of_one_step,
@@ -155,7 +155,7 @@ EMA_UPDATE = Exercise(
     mistakes=(
         Mistake(
             lambda slow, fast, decay: (1 - decay) * slow + decay * fast,
-            "The two shares have changed places: with a decay of 0.999 your average is all but the latest weights.",
+            "The two shares have changed places: with a decay of 0.999 your average is nearly the latest weights.",
         ),
         Mistake(
             lambda slow, fast, decay: slow + (1 - decay) * fast,
@@ -168,15 +168,15 @@ EMA_UPDATE = Exercise(
         ),
         Mistake(
             lambda slow, fast, decay: (slow + fast) / 2,
-            "That is the middle of the two, whatever the decay: it forgets all but the last few steps.",
+            "That is the middle of the two, whatever the decay: it remembers only the last few steps.",
         ),
         Mistake(
             lambda slow, fast, decay: slow - (1 - decay) * (fast - slow),
-            "You move away from the new weights: mind the sign.",
+            "You move away from the new weights: check the sign.",
         ),
         Mistake(
             lambda slow, fast, decay: decay * (slow + (1 - decay) * fast),
-            "You shrink the new weights twice: mind the brackets.",
+            "You shrink the new weights twice: check the brackets.",
         ),
         Mistake(
             lambda slow, fast, decay: decay * slow,
@@ -184,7 +184,7 @@ EMA_UPDATE = Exercise(
         ),
         Mistake(
             lambda slow, fast, decay: fast,
-            "You return the latest weights: that is no average.",
+            "You return the latest weights, without averaging them.",
         ),
     ),
 )
@@ -213,7 +213,7 @@ def by_distance(distance):
 NEAREST = Exercise(
     solution=nearest,
     task="for every sample the index, (n,), of the training image with the smallest L2 distance over all pixels",
-    praise="for as many samples as you like, grey or in colour",
+    praise="for as many samples as you like, with one channel or three",
     cases=looking,
     mistakes=(
         Mistake(
@@ -226,7 +226,7 @@ NEAREST = Exercise(
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).amin(1),
-            "Those are the distances themselves. Return the places where they stand.",
+            "Those are the distances themselves. Return the index of the smallest.",
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argmin(),
@@ -275,7 +275,7 @@ NEAREST = Exercise(
         ),
         Mistake(
             lambda samples, train: train[nearest(samples, train)],
-            "Those are the nearest images. Return their places in train.",
+            "Those are the nearest images. Return their indices in train.",
         ),
     ),
 )

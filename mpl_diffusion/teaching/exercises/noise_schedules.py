@@ -54,7 +54,7 @@ SNR_DB = Exercise(
         ),
         Mistake(
             lambda alpha_bar: 10 * ((1 - alpha_bar) / alpha_bar).log10(),
-            "Your ratio stands on its head: it grows with t, while the signal gets lost.",
+            "Your ratio is upside down: it grows with t, while the signal is lost.",
         ),
         Mistake(
             lambda alpha_bar: 10 * alpha_bar.log10(),
@@ -199,7 +199,7 @@ ZERO_TERMINAL = Exercise(
     mistakes=(
         Mistake(
             with_row_0(shifted_and_scaled),
-            "You shift and scale alpha_bar, the variance. The recipe does so to the signal, which is an amplitude.",
+            "You shift and scale alpha_bar, the variance. The recipe shifts and scales the signal, an amplitude.",
         ),
         Mistake(
             with_row_0(lambda a: (a.sqrt() - a[-1].sqrt()) ** 2),

@@ -171,7 +171,7 @@ DDPM_STEP = Exercise(
         ),
         Mistake(
             with_mean(lambda x, e, b, a_bar: (x + b / (1 - a_bar).sqrt() * e) / (1 - b).sqrt()),
-            "You add the noise that should be taken away: mind the sign of eps.",
+            "You add the noise that should be taken away: check the sign of eps.",
         ),
         Mistake(
             with_mean(lambda x, e, b, a_bar: (x - b.sqrt() * e) / (1 - b).sqrt()),

@@ -56,7 +56,7 @@ X0_FROM_EPS = Exercise(
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t + noise * eps) / signal),
-            "You add the noise once more. Solve x_t = signal x0 + noise eps for x0, and mind the sign.",
+            "You add the noise once more. Solve x_t = signal x0 + noise eps for x0, and check the sign.",
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t - eps) / signal),
@@ -64,7 +64,7 @@ X0_FROM_EPS = Exercise(
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: x_t - noise / signal * eps),
-            "You divide the noise alone. x_t has to be divided as well: mind the brackets.",
+            "You divide the noise alone. x_t has to be divided as well: check the brackets.",
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t - signal * eps) / noise),
@@ -90,7 +90,7 @@ def loss(net, x0, t, eps, alpha_bar):
 
 
 class Net(nn.Module):
-    """A net that was never trained. It bends x and hears the time; its one weight is there to be learned."""
+    """A net that was never trained. Its output depends on x, on the time and on one weight, which could be learned."""
 
     def __init__(self, weight: float):
         super().__init__()
@@ -169,7 +169,7 @@ LOSS = Exercise(
         ),
         Mistake(
             with_error(lambda net, x_t, t, x0, eps: ((net(x_t, t - 1) - eps) ** 2).mean()),
-            "You tell the net t - 1. In this course it hears t itself.",
+            "You tell the net t - 1. In this course it is told t itself.",
         ),
         Mistake(
             lambda net, x0, t, eps, alpha_bar: loss(net, x0, t, eps, 1 - alpha_bar),
@@ -192,7 +192,7 @@ LOSS = Exercise(
                 (net(alpha_bar[t].sqrt() * x0 + (1 - alpha_bar[t]).sqrt() * eps, t) - eps) ** 2
             ).mean(),
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "x0, sometimes without a word: reshape it, so that it has one number per row of x0.",
+            "x0, sometimes silently: reshape it, so that it has one number per row of x0.",
         ),
     ),
 )

@@ -40,7 +40,7 @@ TIME_FEATURES = Exercise(
     mistakes=(
         Mistake(
             with_frequencies(geometric, lambda angle: torch.cat([angle.sin(), angle.cos()], dim=1)),
-            "You put the sines first. Vaswani et al. do so as well; here the cosines come first.",
+            "You put the sines first. So do Vaswani et al.; here the cosines come first.",
         ),
         Mistake(
             with_frequencies(geometric, lambda angle: torch.stack([angle.cos(), angle.sin()], dim=2).flatten(1)),
@@ -165,7 +165,7 @@ RESBLOCK_PARAMETERS = Exercise(
         ),
         Mistake(
             wrong_by(lambda i, o, d: 2 * o * d + 2 * o),
-            "You left out the layer through which the block hears the time.",
+            "You left out the layer that tells the block the time.",
         ),
         Mistake(
             wrong_by(lambda i, o, d: 4 * o if i == o else 5 * o),
@@ -246,7 +246,7 @@ SELF_ATTENTION = Exercise(
     mistakes=(
         Mistake(
             with_scores(lambda q, k, v: raw(q, k).softmax(-1)),
-            "Your scores grow with the number of features, and the softmax gets too sure of itself. Scale them first.",
+            "Your scores grow with the number of features, and the softmax becomes nearly one-hot. Scale them first.",
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1]).softmax(-1)),
@@ -254,7 +254,7 @@ SELF_ATTENTION = Exercise(
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) * q.shape[-1] ** 0.5).softmax(-1)),
-            "You multiply by the root of d. It should calm the scores down.",
+            "You multiply by the root of d. Divide, to keep the scores small.",
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) / q.shape[-2] ** 0.5).softmax(-1)),

@@ -125,7 +125,7 @@ def own_noise(attempt: Attempt) -> Verdict | None:
 
 
 def given_noise(arguments: list[str]) -> str | None:
-    """The argument that holds fresh noise. Beside x_t, eps is no such: it is the noise that is already in x_t."""
+    """The argument that holds fresh noise. Beside x_t, eps is not fresh: it is the noise already in x_t."""
     names = ("z", "u") if "x_t" in arguments else ("z", "u", "eps")
     return next((name for name in names if name in arguments), None)
 
