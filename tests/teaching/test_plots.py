@@ -140,6 +140,22 @@ def test_a_table_is_shaded_over_its_numbers_or_over_a_given_scale():
     assert darkest() < 10 < 100 < darkest(scale=(0, 3))
 
 
+def test_a_bar_says_what_black_and_white_mean_and_can_be_left_out():
+    def bar(picture):
+        (ax,) = picture.figure.axes[1:]
+        low, high = ax.get_ylim()
+        shown = ((y, tick.get_text()) for y, tick in zip(ax.get_yticks(), ax.get_yticklabels()))
+        return ax.get_ylabel(), [text for y, text in shown if low <= y <= high]
+
+    table = np.array([[0.0, 1.0], [0.0, 0.0]])
+    assert bar(plots.heat(table, scale=(0, 1), bar="share"))[0] == "share"
+    assert len(plots.heat(table, bar=None).figure.axes) == 1
+
+    grey = plots.images([torch.zeros(1, 4, 4)], scale=(-2.5, 2.5), bar="value / std")
+    assert bar(grey) == ("value / std", ["\u22122.5", "0", "2.5"])
+    assert len(plots.images([torch.zeros(1, 4, 4)]).figure.axes) == 1
+
+
 def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
     for downs in (1, 2, 3):
         sizes = [4 * 2**k for k in range(downs)][::-1]
