@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
@@ -127,6 +128,7 @@ def lines(
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
         if ylim:
             ax.set_ylim(*ylim)
+        _label_decades(ax)
         for name, (px, py) in (marks or {}).items():
             ax.plot([px], [py], "o", color="black", markersize=8)
             ax.annotate(name, (px, py), (9, 7), textcoords="offset points", fontsize=13)
@@ -253,6 +255,7 @@ def bars(
         if floor is not None:
             ax.axvline(floor, color=TRUTH, linestyle="--")
         ax.set(xlabel=xlabel, xscale="log" if logx else "linear")
+        _label_decades(ax)
         ax.tick_params(axis="y", length=0)
     return picture
 
@@ -360,6 +363,15 @@ def _row(axes, n: int, alt: str):
         return None, axes
     each = min(2.6, 9.6 / n)
     return panels(n, max(each * n, 3.4), each + 0.45, alt)
+
+
+def _label_decades(ax) -> None:
+    """A log axis of up to three decades reads 1, 2, 5, 10, 20, ... in plain numbers, not its powers of ten alone."""
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() == "log" and high <= 1000 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _bar(mesh, ax, label: str = "", ticks=None):

@@ -244,3 +244,14 @@ def test_names_stand_over_and_beside_the_middle_of_their_pictures():
         [torch.zeros(3, 4, 4)] * 2, ["a", "b"], columns=["u", "v", "w"], alt="six dark squares"
     ).figure.axes[0]
     assert list(ax.get_xticks()) == [1.5, 7.5, 13.5] and list(ax.get_yticks()) == [1.5, 7.5]  # pixel k is at k
+
+
+def test_a_short_log_axis_reads_1_2_5_in_plain_numbers():
+    y = {"y": [0.3, 0.02]}
+    ax = plots.lines([4, 100], y, logx=True, logy=True, alt="a line").figure.axes[0]
+    assert {"5", "10", "20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}
+    assert {"0.05", "0.1", "0.2"} <= {text.get_text() for text in ax.get_yticklabels()}
+    long = plots.lines([1, 1e5], y, logx=True, alt="a line").figure.axes[0]
+    assert "5" not in {text.get_text() for text in long.get_xticklabels()}
+    ax = plots.bars({"a": 1.5, "b": 300.0}, logx=True, alt="bars").figure.axes[0]
+    assert {"20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}
