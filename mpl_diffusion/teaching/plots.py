@@ -351,6 +351,36 @@ def unet(shapes: dict, attention: Sequence[str] = (), image=(1, 28, 28), *, alt:
     return picture
 
 
+def pipeline(stations: dict, arrows: Sequence[str], above: dict | None = None, *, alt: str = "") -> Picture:
+    """Pictures in a row and named arrows between them: the way of data through a model.
+
+    `stations`: name -> picture (C, H, W) in [-1, 1], or (H, W); `arrows`: a name for each arrow from one to the next;
+    `above`: number of an arrow, 0 the first -> what comes in from above.
+    """
+    if len(arrows) != len(stations) - 1:
+        raise ValueError(f"{len(stations)} stations have {len(stations) - 1} arrows between them, not {len(arrows)}")
+    side, gap = 1.15, 0.96  # inches
+    width = len(stations) * side + len(arrows) * gap
+    picture, (ax,) = panels(1, width, 2.7, alt or " -> ".join(stations))
+    with rc_context(STYLE):
+        ax.set(xlim=(0, width), ylim=(-0.75, 1.95), xticks=[], yticks=[], aspect="equal")
+        ax.spines[:].set_visible(False)
+        for k, (name, image) in enumerate(stations.items()):
+            left = k * (side + gap)
+            shown = (_stack(image[None])[0].clip(-1, 1) + 1) / 2
+            ax.imshow(shown, cmap="gray", vmin=0, vmax=1, extent=(left, left + side, 0, side))
+            ax.text(left + side / 2, -0.08, name, ha="center", va="top", fontsize=13, linespacing=1.3)
+        style = {"arrowstyle": "-|>", "color": "black", "lw": 1.8}
+        for k, name in enumerate(arrows):
+            left, middle = k * (side + gap) + side, (k + 1) * (side + gap) - gap / 2
+            ax.annotate("", (left + gap - 0.05, side / 2), (left + 0.05, side / 2), arrowprops=style)
+            ax.text(middle, side / 2 - 0.1, name, ha="center", va="top", fontsize=13, linespacing=1.2)
+            if words := (above or {}).get(k):
+                ax.annotate("", (middle, side / 2 + 0.05), (middle, 1.45), arrowprops=style | {"color": DATA})
+                ax.text(middle, 1.5, words, ha="center", va="bottom", fontsize=13, color=DATA)
+    return picture
+
+
 def _one(ax, alt: str, width: float, height: float):
     if ax is not None:
         return None, ax

@@ -31,6 +31,7 @@ PICTURES = {
     ),
     "heat": lambda: plots.heat(np.eye(5), xlabel="column", ylabel="row", name="identity", alt="a diagonal"),
     "unet": lambda: plots.unet(U, ["middle 2x2"], (3, 8, 8), alt="a U"),
+    "pipeline": lambda: plots.pipeline({"x": torch.zeros(1, 4, 4), "z": torch.zeros(2, 2)}, ["encoder"], alt="a way"),
     "panels": lambda: plots.panels(2, 6.0, 2.0, alt="empty")[0],
 }
 
@@ -164,6 +165,23 @@ def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
         drawn = [text.get_text() for text in plots.unet(shapes, ["middle 2x2"], (1, 28, 28)).figure.axes[0].texts]
         assert drawn.count("skip") == downs and "2×2×9\nResBlock, attention" in drawn
         assert all(drawn.count(f"{n}×{n}×8\nResBlock") == 2 for n in sizes)
+
+
+def test_a_pipeline_has_its_stations_in_order_an_arrow_between_any_two_and_what_comes_in_from_above():
+    red, grey = torch.tensor([1.0, -1, -1])[:, None, None].expand(3, 4, 4), torch.zeros(2, 2)
+    picture = plots.pipeline({"x": red, "z": grey, "y": red}, ["encoder", "U-Net"], {1: "words"})
+    (ax,) = picture.figure.axes
+    assert [image.get_array().shape for image in ax.images] == [(4, 4, 3), (2, 2), (4, 4, 3)]
+    assert ax.images[0].get_array()[0, 0].tolist() == [1, 0, 0] and (ax.images[1].get_array() == 0.5).all()
+    at = {text.get_text(): text.get_position()[0] for text in ax.texts if text.get_text()}
+    assert sorted(at, key=at.get) in (
+        ["x", "encoder", "z", "U-Net", "words", "y"],
+        ["x", "encoder", "z", "words", "U-Net", "y"],
+    )
+    assert at["words"] == at["U-Net"] and len([text for text in ax.texts if not text.get_text()]) == 3
+    assert picture.alt == "x -> z -> y"
+    with pytest.raises(ValueError, match="3 stations have 2 arrows between them, not 1"):
+        plots.pipeline({"x": red, "z": grey, "y": red}, ["encoder"])
 
 
 def test_bars_stand_side_by_side():
