@@ -1,4 +1,4 @@
-"""Every figure of the course is one call into this room. The only place that imports matplotlib.
+"""Every figure of the course is one call of a function here. The only file that imports matplotlib.
 
 Colours have one meaning throughout (Okabe & Ito 2008, told apart by the colour-blind): DATA and signal, NOISE, LEARNED
 (whatever a network predicts or generates), TRUTH (exact, dashed), MISTAKE, and the colours of COMPARED for methods,
