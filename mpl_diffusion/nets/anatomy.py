@@ -48,7 +48,7 @@ def _free(name: str, taken: dict) -> str:
 
 
 class Hooks:
-    """A context manager that registers hooks on a network and removes them again, whatever happens; as often as you like."""
+    """A context manager that registers hooks on a network and always removes them; it can be used again."""
 
     def __init__(self, hang: Callable[[], Iterable]):
         self.hang, self.hung = hang, []
