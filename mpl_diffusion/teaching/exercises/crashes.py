@@ -38,6 +38,7 @@ CAUSES = {  # searched in "type: words" of an error, from the top: what it usual
     r"has no attribute": "Is the method's name misspelt?",
     r"UnboundLocalError|NameError": "Is that name misspelt, not imported, or set only later?",
     r"missing \d+ required positional": "A function that you call wants more arguments than you give it.",
+    r"StopIteration": "next() found nothing: the search ends without success.",
     r"ZeroDivisionError": "You divide by 0. Which of your denominators can be 0?",
 }
 

@@ -113,6 +113,18 @@ WALK_TIMES = Exercise(
             lambda T, S: evenly(T, 0, S + 1).round(),
             "Your times are whole, but their dtype is not: only whole numbers are indices. `.long()` makes them so.",
         ),
+        Mistake(
+            lambda T, S: torch.arange(T, 0, -(T // S)),
+            "0 is missing, for arange stops before its end; and the stride T // S is right only where S divides T.",
+        ),
+        Mistake(
+            lambda T, S: torch.arange(0, T + 1, T // S),
+            "Your times rise, and the stride T // S is right only where S divides T.",
+        ),
+        Mistake(
+            lambda T, S: torch.arange(T - 1, -1, -1),
+            "Those are all the times of a table without row 0. Of the times from T to 0 you want S + 1.",
+        ),
     ),
 )
 
@@ -254,6 +266,34 @@ DDIM_ETA = Exercise(
         Mistake(
             at_other_times(lambda t, t_next: (t_next, t)),
             "You walk from t_next to t, into the noise. Exchange the two times.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: torch.as_tensor(eta, dtype=a.dtype)),
+            "You take eta for sigma. eta is a factor from 0 to 1; sigma has the two fractions as well.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2).sqrt() * z + s * e),
+            "eps and z have changed places: sigma multiplies the fresh noise.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a)).sqrt() * (1 - a / b)),
+            "In sigma the root ends too early: it goes over both fractions.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a)).sqrt()),
+            "In sigma the second factor is missing, the one with 1 minus a fraction.",
+        ),
+        Mistake(
+            lambda x_t, t, t_next, eps, z, eta, alpha_bar: ddim_eta(x_t, t, t_next, eps, eta * z, eta, alpha_bar),
+            "eta comes twice on z: it is already in sigma.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2) * e + s * z),
+            "The factor on eps lacks its root.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b + s**2).sqrt() * e + s * z),
+            "Under the root you add sigma^2. The variance of eps gets smaller by what z brings: subtract.",
         ),
     ),
 )

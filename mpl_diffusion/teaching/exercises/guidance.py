@@ -129,6 +129,14 @@ GUIDED = Exercise(
             mixed(lambda u, c, w: (1 - w) * u + c),
             "The factor on eps_cond is missing: the two factors must sum to 1.",
         ),
+        Mistake(
+            mixed(lambda u, c, w: c - w * u),
+            "At w = 1 you should be left with eps_cond, and at w = 0 with eps_uncond. Put both into your formula.",
+        ),
+        Mistake(
+            lambda u, c, w: u,
+            "That is eps_uncond: the condition plays no part.",
+        ),
     ),
 )
 
@@ -207,6 +215,14 @@ GUIDED_PAPER = Exercise(
         Mistake(
             lambda u, c, w: c + w * c - u,
             "You take away all of eps_uncond, whatever w is. At w = 0 you should be left with eps_cond.",
+        ),
+        Mistake(
+            lambda u, c, w: u + (1 + w) * (u - c),
+            "The sign of your arrow: it leads away from the condition. From which prediction to which should it point?",
+        ),
+        Mistake(
+            lambda u, c, w: (1 + w) * (c - u),
+            "That is the arrow alone, 1 + w times as long. In the paper it starts at eps_cond.",
         ),
     ),
 )

@@ -106,6 +106,18 @@ OUR_W = Exercise(
             lambda formula, scale: 1 - scale if our_w(formula, 0) else scale,
             "Check the sign of the scale: a larger scale leads farther away from eps_uncond in all six.",
         ),
+        Mistake(
+            adding(0, 0, 0, 0, 1, 1),
+            "You treat both classifiers alike, and forget the paper: with a scale of 0, which are conditional already?",
+        ),
+        Mistake(
+            adding(-1, -1, -1, -1, -1, -1),
+            "You subtract 1 from every scale. Programs count as we do; two of the six begin at our w = 1.",
+        ),
+        Mistake(
+            lambda formula, scale: 2 * scale,
+            "You double every scale. Programs count as we do; two of the six only begin at another place.",
+        ),
     ),
 )
 
@@ -210,6 +222,10 @@ OFF_AT = Exercise(
         Mistake(
             probed(lambda g0, g1: (g1 - g0) / (1 - g0)),
             "Upside down: divide what is left to do by what one unit of w brings.",
+        ),
+        Mistake(
+            probed(lambda g0, g1: g0),
+            "That is what guide answers at w = 0. The question is at which w it answers eps_cond.",
         ),
     ),
 )

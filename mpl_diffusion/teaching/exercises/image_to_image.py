@@ -209,6 +209,18 @@ IMAGE_TO_IMAGE = Exercise(
             in_order("encode scale diffuse sample unscale encode"),
             "You encode at the end once more. Back to pictures it is the other way.",
         ),
+        Mistake(
+            lambda x, t, eps, p: p.decode(p.unscale(p.sample(p.diffuse(eps, t, p.scale(p.encode(x))), t))),
+            "In diffuse the latents and eps have changed places: first what is noised, last the noise.",
+        ),
+        Mistake(
+            in_order("encode unscale diffuse sample decode"),
+            "On the way in you unscale where you should scale, and on the way out nothing happens to the scale.",
+        ),
+        Mistake(
+            lambda x, t, eps, p: x + image_to_image(x, t, eps, p),
+            "You add the picture that you began with. What comes back is the new picture, whole.",
+        ),
     ),
 )
 

@@ -112,6 +112,10 @@ TIMES_SMALLER = Exercise(
             of_sizes(lambda C, H, W, c, h, w: C / c),
             "You compare the channels alone. The latent's sides are shorter, too.",
         ),
+        Mistake(
+            of_sizes(lambda C, H, W, c, h, w: C * H * W / (c * h)),
+            "The latent's width is missing: it has a height and a width.",
+        ),
     ),
 )
 
@@ -258,6 +262,18 @@ RECEPTIVE_FIELD = Exercise(
             lambda kernels, strides: kernels[0] + sum((k - 1) * strides[0] for k in kernels[1:]),
             "You spread all layers by the first stride. Each is spread by all layers below it.",
         ),
+        Mistake(
+            lambda kernels, strides: sum(k * s for k, s in zip(kernels, strides)),
+            "You add up kernels times strides. Kernels overlap, and the strides below spread them.",
+        ),
+        Mistake(
+            lambda kernels, strides: max(kernels),
+            "You take the largest kernel. Each layer reaches farther than the one below.",
+        ),
+        Mistake(
+            lambda kernels, strides: 1 + sum((k - 1) * 2**i for i, k in enumerate(kernels)),
+            "You take every stride for 2. The strides are given.",
+        ),
     ),
 )
 
@@ -392,6 +408,18 @@ SCALE_FACTOR = Exercise(
         Mistake(
             lambda z: 1 / z.var(0).mean().sqrt(),
             "You take the variance over the batch, place by place, and average it. Take all numbers together.",
+        ),
+        Mistake(
+            lambda z: 1 / (z - z.mean()).norm(),
+            "That brings the length of all of z to 1, however many numbers there are. Each one should have variance 1.",
+        ),
+        Mistake(
+            lambda z: 1 / (z.max() - z.mean()),
+            "You divide by how far the largest number is from the mean. Look at the variance of all.",
+        ),
+        Mistake(
+            lambda z: 1 / z[0].std(),
+            "You measure the first latent alone. Take all of them.",
         ),
     ),
 )

@@ -93,7 +93,7 @@ FORWARD_DIFFUSION = Exercise(
         Mistake(
             with_four_axes,
             "Right on images, and that is where the lecture's .view(-1, 1, 1, 1) is safe. On points (B, 2) it returns "
-            "four axes: let x_0.ndim say how many ones there must be.",
+            "four axes: let x_0.ndim say how many ones there are.",
         ),
         Mistake(
             of_one_step,
@@ -131,6 +131,21 @@ FORWARD_DIFFUSION = Exercise(
             "betas",
             "alpha",
             "noise",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: (
+                (1 - betas).cumprod(0)[t - 1].view(-1, 1).sqrt() * x_0
+                + (1 - (1 - betas).cumprod(0)[t - 1]).view(-1, 1).sqrt() * eps
+            ),
+            "Right on points, with two axes. Images have four: let x_0.ndim say how many ones there are.",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: x_0 + eps,
+            "You add x_0 and eps as they are. How much of each there is, the table says.",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: forward_diffusion(x_0, len(betas) + 1 - t, eps, betas),
+            "You read the table from its end: t = 1 stands in its first row.",
         ),
     ),
 )
@@ -185,6 +200,22 @@ EMA_UPDATE = Exercise(
         Mistake(
             lambda slow, fast, decay: fast,
             "You return the latest weights, without averaging them.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: slow + decay * fast,
+            "You keep all of the old average, and give the new weights its share. The shares must add up to 1.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: decay * fast,
+            "You shrink the new weights, and the old average is missing.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: (1 - decay) * fast,
+            "The old average is missing: it keeps the share `decay`.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: decay * slow + decay * fast,
+            "Both get the share `decay`. The two shares must add up to 1.",
         ),
     ),
 )
@@ -276,6 +307,14 @@ NEAREST = Exercise(
         Mistake(
             lambda samples, train: train[nearest(samples, train)],
             "Those are the nearest images. Return their indices in train.",
+        ),
+        Mistake(
+            lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argsort(1)[:, 1],
+            "You take the second nearest: the nearest has the number 0 in the sorted list.",
+        ),
+        Mistake(
+            lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argsort(1),
+            "You sort all training images by their distance. Only the first of each row is asked for.",
         ),
     ),
 )

@@ -76,6 +76,10 @@ SNR_DB = Exercise(
             lambda alpha_bar: 10 * (alpha_bar / (1 - alpha_bar)),
             "The logarithm is missing: decibels are ten times the logarithm of the ratio.",
         ),
+        Mistake(
+            lambda alpha_bar: 10 * (alpha_bar / 1 - alpha_bar).log10(),
+            "Check the brackets: alpha_bar / 1 - alpha_bar is 0. Divide by the whole of 1 - alpha_bar.",
+        ),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -37,6 +38,11 @@ def longer(given: Tensor, truth: Tensor) -> bool:
     return given.ndim == truth.ndim > 0 and len(given) == len(truth) + 1
 
 
+def late(given: Tensor, truth: Tensor) -> bool:
+    """Whether a table stands one row lower than it should."""
+    return given.ndim == truth.ndim == 1 and len(truth) > 2 and same(given[1:], truth[:-1])
+
+
 def positive(truth: Tensor) -> bool:
     return truth.is_floating_point() and bool((truth >= 0).all())
 
@@ -47,6 +53,13 @@ RELATIONS: tuple[tuple[Callable[[Tensor, Tensor], bool], str], ...] = (
     (lambda a, b: longer(a, b) and same(a[1:], b), "There is one row too many, the first. The others are right."),
     (lambda a, b: longer(a, b) and same(a[:-1], b), "There is one row too many, the last. The others are right."),
     (lambda a, b: shaped(lambda v: v.flip(0), a, b), "Your rows are right, but in the opposite order."),
+    (lambda a, b: late(a, b), "Every row stands one row too late. Its neighbour belongs there."),
+    (lambda a, b: late(b, a), "Every row stands one row too early. Its neighbour belongs there."),
+    (lambda a, b: a.ndim == b.ndim == 2 and same(a.T, b), "Rows and columns have changed places."),
+    (
+        lambda a, b: a.ndim == b.ndim == 1 and same(a.sort()[0], b.sort()[0]),
+        "Your numbers are right, but in another order.",
+    ),
     (
         lambda a, b: a.shape != b.shape and a.numel() == b.numel() and same(a.flatten(), b.flatten()),
         "Your numbers are right, but their shape is not: it has an axis too many or too few. One number alone is taken "
@@ -95,6 +108,11 @@ def offset(pairs: list[tuple[Tensor, Tensor]]) -> str | None:
         return None
     difference = torch.cat([(a.double() - b.double()).flatten() for a, b in pairs])
     c = float(difference[0])
-    if len(difference) < 2 or c == 0 or not torch.allclose(difference, difference[:1], rtol=1e-9, atol=1e-10):
+    if (
+        len(difference) < 2
+        or c == 0
+        or not math.isfinite(c)
+        or not torch.allclose(difference, difference[:1], rtol=1e-9, atol=1e-10)
+    ):
         return None
     return f"Your answer is {'larger' if c > 0 else 'smaller'} by {abs(c):.4g} than what is expected, on every input."

@@ -113,6 +113,24 @@ POSTERIOR_MEAN = Exercise(
                 / (1 - alpha_bar[t])
             )
         ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (b * x0 + (1 - ab) * x_t - b * x_t) / (1 - ab)),
+            "Your two weights sum to 1. They do not: x_t is noisy, and smaller than x_0 in its signal.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (b * x0 + (1 - ab_1) * x_t) / (1 - ab)),
+            "The amplitudes are missing: a root of alpha_bar on x_0, and a root of alpha_t on x_t.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: ab_1.sqrt() * x0 + (1 - ab_1).sqrt() * x_t),
+            "That is a jump from x_0 to t - 1 with x_t in place of the noise. Weigh x_0 and x_t as the posterior does.",
+        ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + (a * (1 - ab_1)).sqrt() * x_t) / (1 - ab)
+            ),
+            "On x_t the root ends too late: of alpha_t it is taken, of 1 - alpha_bar it is not.",
+        ),
     ),
 )
 
@@ -301,10 +319,20 @@ MEAN_FROM_EPS = Exercise(
             with_noise(lambda x_t, eps, b, s2: (x_t - b / s2.sqrt() * eps) * (1 - b).sqrt()),
             "You multiply by the root of alpha_t, and x shrinks once more. A step back has to undo the shrinking.",
         ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b * eps) / (1 - b).sqrt()),
+            "You divide beta_t by nothing, or by 1: is the std of the noise missing, or is your alpha_bar always 0, "
+            "as a product of betas is?",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t + b / s2.sqrt() * eps) * (1 - b).sqrt()),
+            "You add noise and shrink, as a step forward does. Going back, take noise away and divide.",
+        ),
         *with_wrong_alpha_bar(
             lambda alpha_bar, x_t, t, eps, beta: (
                 (x_t - beta[t] / (1 - alpha_bar[t]).sqrt() * eps) / (1 - beta[t]).sqrt()
             ),
+            "betas",
             "alpha",
             "noise",
         ),

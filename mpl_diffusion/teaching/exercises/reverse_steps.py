@@ -78,6 +78,18 @@ DDIM_STEP = Exercise(
             lambda x_t, t, t_next, eps, alpha_bar: ddim_step(x_t, t_next, t, eps, alpha_bar),
             "You walk from t_next to t, into the noise. Exchange the two times.",
         ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: a_next * x0 + (1 - a_next) * eps),
+            "At t_next both of your factors are variances. Use an amplitude and a std.",
+        ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: (1 - a_next).sqrt() * x0 + a_next.sqrt() * eps),
+            "At t_next signal and noise have changed places.",
+        ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: a_next.sqrt() * x0 + eps),
+            "You add all of eps. Only a part of it, the std of the noise at t_next, is left there.",
+        ),
     ),
 )
 
@@ -200,6 +212,10 @@ DDPM_STEP = Exercise(
                 + ((1 - alpha_bar[t - 1]) / (1 - alpha_bar[t]) * beta[t]).sqrt() * z
             ),
             "sum",
+        ),
+        Mistake(
+            lambda x_t, t, eps, z, beta: ddpm_step(x_t, t, z, eps, beta),
+            "eps and z have changed places: eps is the noise to be removed, z the fresh one.",
         ),
     ),
 )

@@ -10,6 +10,7 @@ import ast
 import functools
 import inspect
 import itertools
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 
@@ -50,17 +51,18 @@ EDGE = "what should happen where both sides are equal?"
 COMPARISON = "a comparison is the wrong way round"
 FUNCTION = "you use {0} where {1} belongs"
 NAME = "you use {0} where {1} belongs"
-LEFT_OUT = "something is missing{0}"
+LEFT_OUT = "a {0} is missing{1}"
 NOT_NAMED = {"torch", "math", "range", "zip", "int", "len", "sum", "float", "max", "min", "isinstance"}
 TERMS = {"alpha", "alpha_bar", "x0_hat", "sigma", "mean", "variance", "signal", "norms", "convs", "time", "skip"}
+LEFT_OUT_EASILY = ("log10", "cos", "mean", "round", "softmax", "clone", "sum")
 METHODS = {  # a method, and those that are easily taken for it
     "cos": ["sin"],
     "sin": ["cos"],
-    "mean": ["sum"],
+    "mean": ["sum", "max", "median"],
     "sum": ["mean"],
     "argmin": ["argmax"],
     "log10": ["log", "log2"],
-    "softmax": ["sigmoid", "exp"],
+    "softmax": ["sigmoid", "exp", "log_softmax"],
     "std": ["var"],
     "cumprod": ["cumsum"],
 }
@@ -71,17 +73,20 @@ def slips(exercise: Exercise) -> list[tuple[str, Callable, Tensor]]:
     """A sentence, the wrong formula, and its answer to the first case."""
     first = next(iter(exercise.cases())).args
     answers = [(sentence, formula, trial(formula, first).answer) for sentence, formula in made(exercise)]
-    return [slip for slip in answers if isinstance(slip[2], Tensor) and slip[2].isfinite().any()]
+    return [slip for slip in answers if isinstance(slip[2], Tensor)]
 
 
 def made(exercise: Exercise) -> Iterator[tuple[str, Callable]]:
     """A sentence and a wrong formula: a solution, or another form of it, changed in one way."""
+    known = {*exercise.arguments, *TERMS}
     for form in (exercise.solution, *exercise.forms):
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(form)))
         except OSError:  # written in a console
             return
         for sentence in changes(tree, exercise.arguments):
+            if (named := re.search(r", the one with (\w+)$", sentence)) and named[1] not in known:
+                sentence = sentence[: named.start()]  # a name that only the solution uses
             scope = dict(form.__globals__)
             exec(compile(ast.fix_missing_locations(tree), "<slip>", "exec"), scope)
             yield sentence, scope[form.__name__]
@@ -93,14 +98,13 @@ def changes(tree: ast.Module, arguments: list[str]) -> Iterator[str]:
     names -= NOT_NAMED
     for spots in places(tree):
         for some in [[spot] for spot in spots] if len(spots) == 1 else [spots, *([spot] for spot in spots)]:
-            old = read(some[0])
-            for source, sentence in alternatives(old, names, arguments):
-                new = ast.parse(source, mode="eval").body
+            old = [read(spot) for spot in some]
+            for source, sentence in alternatives(old[0], names, arguments):
                 for spot in some:
-                    write(spot, new)
+                    write(spot, ast.parse(source, mode="eval").body)
                 yield sentence
-                for spot in some:
-                    write(spot, old)
+                for spot, node in zip(some, old):
+                    write(spot, node)
     yield from several(tree)
 
 
@@ -138,14 +142,19 @@ def other_sign(node: ast.BinOp) -> ast.expr:
 def places(tree: ast.Module) -> list[list[tuple]]:
     """Where expressions stand, (parent, field, number in a list or None); those that read alike are together."""
     found: dict[str, list[tuple]] = {}
+    shapes = {id(node) for call in ast.walk(tree) if is_reshape(call) for arg in call.args for node in ast.walk(arg)}
     for parent in ast.walk(tree.body[0]):
-        if isinstance(parent, ast.arguments | ast.keyword | ast.Starred) and not isinstance(parent, ast.keyword):
+        if isinstance(parent, ast.arguments) or id(parent) in shapes:
             continue
         for field, value in ast.iter_fields(parent):
             for number, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
                     found.setdefault(ast.unparse(node), []).append((parent, field, number))
     return list(found.values())
+
+
+def is_reshape(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reshape"
 
 
 def read(spot: tuple) -> ast.expr:
@@ -174,11 +183,14 @@ def alternatives(node: ast.expr, names: set[str], arguments: list[str]) -> Itera
         case ast.Subscript(value=value, slice=place):
             yield from of_place(ast.unparse(value), place)
             yield from of_quantity(here)
+        case ast.Name(id="t" | "k" | "t_next" as name):
+            yield f"({name} - 1)", EARLY
+            yield f"({name} + 1)", LATE
+            yield f"(-{name})", "a table is read from its end"
+            for other in sorted({"t", "t_next"} & names - {name}):
+                yield other, NAME.format(other, name)
         case ast.Name(id=name):
             yield from of_quantity(here)
-            if name in ("t", "k", "t_next"):
-                yield f"({name} - 1)", EARLY
-                yield f"({name} + 1)", LATE
             for other in sorted(names - {name}):
                 told = {name, other} <= {*arguments, *TERMS}
                 yield other, NAME.format(other, name) if told else "one quantity stands where another belongs"
@@ -229,8 +241,8 @@ def of_method(call: ast.Call, x: str, method: str, value: ast.expr) -> Iterator[
             yield f"({one_minus})", BETA_FOR_BAR
     elif method == "reshape":
         yield f"({x})", NOT_RESHAPED
-    else:
-        yield f"({x})", LEFT_OUT.format(f": .{method}")
+    elif method in LEFT_OUT_EASILY:
+        yield f"({x})", LEFT_OUT.format("step", f": .{method}")
     for other in METHODS.get(method, ()):
         sentence = {"sum": SUM_FOR_MEAN, "mean": MEAN_FOR_SUM}.get(other, FUNCTION.format(other, method))
         if other != "cumsum":
@@ -243,6 +255,7 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
     a, b = (f"({ast.unparse(side)})" for side in (left, right))
     if isinstance(op, ast.Add):
         yield from ((f"{a} - {b}", SIGN), (f"{b} - {a}", SIGN), (a, term(right)), (b, term(left)))
+        yield from of_size("+", left, right)
         yield from of_brackets("+", left, right)
     elif isinstance(op, ast.Sub):
         if is_one_minus(ast.BinOp(left, op, right)):
@@ -277,10 +290,19 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
     elif isinstance(op, ast.Pow):
         half = isinstance(right, ast.Constant) and right.value == 0.5
         yield a, ROOT_MISSING if half else NOT_SQUARED
-        yield f"1 / ({a} ** {b})", SIGN
-        if not half:
+        yield f"1 / ({a} ** {b})", UPSIDE_DOWN
+        if half:
+            yield f"{a} ** 2", SQUARED
+        else:
             yield f"({a}).abs()", "you take absolute values where squares belong"
             yield f"{a} ** 3", NUMBER
+
+
+def of_size(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
+    a, b = (f"({ast.unparse(side)})" for side in (left, right))
+    for factor, words in (("2 *", "twice"), ("0.5 *", "half")):
+        yield f"{a} {sign} {factor} {b}", f"a term is {words} as large as it should be"
+        yield f"{factor} {a} {sign} {b}", f"a term is {words} as large as it should be"
 
 
 def of_brackets(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
@@ -337,11 +359,11 @@ def is_one_minus(node: ast.expr) -> bool:
 
 
 def term(node: ast.expr) -> str:
-    return LEFT_OUT.format(with_names(node, ", the term with {}"))
+    return LEFT_OUT.format("term", with_names(node, ", the one with {}"))
 
 
 def factor(node: ast.expr) -> str:
-    return LEFT_OUT.format(with_names(node, ", the factor {}"))
+    return LEFT_OUT.format("factor", with_names(node, ", the one with {}"))
 
 
 TABLES = ("t", "k", "t_next", "alpha_bar", "alpha_bar_t", "alpha", "beta", "betas", "beta_t", "a", "a_next")

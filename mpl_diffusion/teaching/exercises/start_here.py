@@ -40,6 +40,10 @@ LECTURE_INDEX = Exercise(
             )
             for end in (999, 1001)
         ),
+        Mistake(
+            lambda t: -t,
+            "A negative index counts from the end of the table. Both tables begin at the data's end.",
+        ),
     ),
 )
 

@@ -79,6 +79,26 @@ X0_FROM_EPS = Exercise(
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
             "x_t: reshape it, so that it has one number per row of x_t.",
         ),
+        Mistake(
+            lambda x_t, t, eps, alpha_bar: (
+                (x_t - (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps) / alpha_bar[t].view(-1, 1, 1, 1).sqrt()
+            ),
+            "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
+        ),
+        Mistake(
+            lambda x_t, t, eps, alpha_bar: (
+                (x_t - (1 - alpha_bar[t]).view(-1, 1).sqrt() * eps) / alpha_bar[t].view(-1, 1).sqrt()
+            ),
+            "Right on points, with two axes. Images have four: let ndim say how many ones there are.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, eps, signal, noise: x_t * signal - noise * eps),
+            "You multiply by the signal, though x0 was multiplied by it already. Divide, eps as well.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, eps, signal, noise: signal * x_t + noise * eps),
+            "That is the way from x0 to x_t, which adds noise. Solve it for x0.",
+        ),
     ),
 )
 
@@ -193,6 +213,45 @@ LOSS = Exercise(
             ).mean(),
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
             "x0, sometimes silently: reshape it, so that it has one number per row of x0.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(x_t, t) - eps) ** 2).sum(1).mean()),
+            "You add up along axis 1 before you take the mean. Take the mean over all axes.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: (net(x_t, t) - eps).norm()),
+            "That is the length of the error, a root of a sum. The mean of the squares is asked for.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: (net(x_t, t) ** 2 - eps**2).mean()),
+            "You subtract squares. Subtract first, and square the difference.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(x0 + eps, t) - eps) ** 2).mean()),
+            "You show the net x0 + eps. x_t is a shrunk x0 plus a part of eps, as alpha_bar at t says.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(eps, t) - x0) ** 2).mean()),
+            "You show the net eps and compare with x0: that is a leap in one step. Show it x_t, and compare with eps.",
+        ),
+        Mistake(
+            lambda net, x0, t, eps, alpha_bar: with_error(
+                lambda net, x_t, t, x0, eps: ((net(x_t, alpha_bar[t]) - eps) ** 2).mean()
+            )(net, x0, t, eps, alpha_bar),
+            "You tell the net alpha_bar_t. In this course it is told t itself.",
+        ),
+        Mistake(
+            lambda net, x0, t, eps, alpha_bar: (
+                (
+                    net(
+                        alpha_bar[t].view(-1, 1, 1, 1).sqrt() * x0 + (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps,
+                        t,
+                    )
+                    - eps
+                )
+                ** 2
+            ).mean(),
+            "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
         ),
     ),
 )

@@ -207,6 +207,26 @@ RESBLOCK_PARAMETERS = Exercise(
             wrong_by(lambda i, o, d: o),
             "You are short by c_out: is the bias of one of the two convolutions missing?",
         ),
+        Mistake(
+            wrong_by(lambda i, o, d: -o),
+            "You are c_out too high: is a bias counted twice?",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: -skip_of(i, o) if i != o else 0),
+            "You count the 1x1 convolution twice.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: 9 * o * o + o - 9 * i * i - i),
+            "Your second convolution goes from c_in to c_in. It reads and writes what the first one wrote.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: d * o + 2 * o),
+            "Time gives every channel two numbers, a scale and a shift, and the layer has biases.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: 2 * i),
+            "The first norm is missing: it has a scale and a shift for each of c_in channels.",
+        ),
     ),
 )
 
@@ -315,6 +335,18 @@ SELF_ATTENTION = Exercise(
         Mistake(
             lambda q, k, v: self_attention(q, k, v) + q,
             "You add q at the end. The sum with the input comes later, outside of this function.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1] ** 2).softmax(-1)),
+            "You divide by d squared. The std of a sum of d products is the root of d.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / k.shape[-2]).softmax(-1)),
+            "You divide by the number of positions. The scores are sums over features: count these.",
+        ),
+        Mistake(
+            lambda q, k, v: self_attention(q, k, v) * q.shape[-1] ** 0.5,
+            "You multiply the result by the root of d. Only the scores are scaled.",
         ),
     ),
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .crashes import PER_ROW, crash
-from .engine import Attempt, Exercise, Verdict, alike, own_arguments, returns_a_value, trial, unread
+from .engine import Attempt, Exercise, Verdict, alike, equal, own_arguments, returns_a_value, trial, unread
 from .examples import example, listed
 from .guard import own_random_numbers
 from .relations import related
@@ -93,11 +93,13 @@ def usual_mistake(attempt: Attempt) -> Verdict | None:
 
 
 def small_slip(attempt: Attempt) -> Verdict | None:
-    if isinstance(attempt.answers[0], BaseException) or all(map(alike, attempt.answers, attempt.truths)):
+    finite = any(isinstance(given, Tensor) and given.isfinite().any() for given in attempt.answers)
+    if not finite or isinstance(attempt.answers[0], BaseException) or all(map(equal, attempt.answers, attempt.truths)):
         return None
     for sentence, formula, first in slips(attempt.exercise):
         if alike(attempt.answers[0], first) and attempt.answers_as(formula):
-            return attempt.not_yet("mistake", f"Nearly right, but for one slip: {sentence}.", *example(attempt))
+            end = "" if sentence.endswith("?") else "."
+            return attempt.not_yet("mistake", f"Nearly right, but for one slip: {sentence}{end}", *example(attempt))
 
 
 def exchanged(attempt: Attempt) -> Verdict | None:
@@ -177,7 +179,7 @@ def other_shape(attempt: Attempt) -> Verdict | None:
 
 def other_dtype(attempt: Attempt) -> Verdict | None:
     for given, truth in zip(attempt.answers, attempt.truths, strict=True):
-        if given.dtype == truth.dtype:
+        if given.dtype == truth.dtype or (truth.ndim == 0 and truth.is_floating_point()):
             continue
         if not truth.is_floating_point():
             return attempt.not_yet("mistake", f"Your answer is {given.dtype}; expected whole numbers.")

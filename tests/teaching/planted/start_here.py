@@ -13,7 +13,7 @@ PLANTED = {
             "1001 - t": "backwards",
             "999 - t": "backwards",
             "1 - t": "wrong way round|sign|order",
-            "-t": "backwards|sign|minus",
+            "-t": "negative",
         },
     ),
     "noise_std": Planted(
