@@ -40,7 +40,15 @@ _HOME = {
     "data.mixture": ["GaussianMixture", "mixture_1d", "exact_reverse", "moment_matched_gaussian", "kl_divergence"],
     "data.empirical": ["EmpiricalDenoiser"],
     "data.mnist": ["mnist"],
-    "data.scenes": ["scenes", "scene_batches", "write_caption", "tokenize", "detokenize", "parse_captions"],
+    "data.scenes": [
+        "scenes",
+        "chimera_scenes",
+        "scene_batches",
+        "write_caption",
+        "tokenize",
+        "detokenize",
+        "parse_captions",
+    ],
     "forward.posterior": ["transition", "posterior"],
     "reverse.walk": ["Step", "final"],
     "reverse.ancestral": ["ddpm", "ddim"],
@@ -60,7 +68,7 @@ _HOME = {
         "hinge_loss",
         "adaptive_weight",
     ],
-    "evaluation.scenes": ["adherence", "diversity", "read_scenes", "scene_features"],
+    "evaluation.scenes": ["adherence", "diversity", "read_scenes", "reader_certainty", "scene_features"],
     "training.trainer": ["Trainer", "AlternatingTrainer", "batches", "fast_precision"],
     "evaluation.metrics": [
         "sliced_wasserstein",
@@ -80,6 +88,7 @@ _HOME = {
     "evaluation.tables": ["load_table"],
     "teaching.widgets": ["explore", "player", "particles", "watch", "prompt_box"],
     "teaching.exercises": ["check"],
+    "teaching.exam": ["exam_cards"],
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 _ROOMS = {"plots": "teaching.plots"}

@@ -10,6 +10,7 @@ from pathlib import Path
 HOST = "127.0.0.1"
 COURSE = Path(__file__).resolve().parents[1]  # the clone: notebooks stand beside the package
 START = "notebooks/00_start_here.ipynb"
+NEWS = "@jupyterlab/apputils-extension:announcements"  # asks on the first visit whether it may fetch news
 
 
 def lab(port: int | None = None, browser: bool = True) -> int:
@@ -47,7 +48,14 @@ def lab(port: int | None = None, browser: bool = True) -> int:
         arguments += ["--no-browser"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments += ["--allow-root"]
-    server = LabApp.initialize_server(arguments)
+    try:
+        server = LabApp.initialize_server(arguments)
+    except OSError as error:
+        return _fail(
+            f"Jupyter cannot write its own files ({error}).\n"
+            "Free some room, or name another folder: JUPYTER_CONFIG_DIR, JUPYTER_DATA_DIR and JUPYTER_RUNTIME_DIR."
+        )
+    server.web_app.settings["page_config_hook"] = _without_news
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop(from_signal=True))
     print(
@@ -56,6 +64,11 @@ def lab(port: int | None = None, browser: bool = True) -> int:
     )
     server.start()
     return 0
+
+
+def _without_news(handler, page_config: dict) -> dict:
+    """The page's settings with the announcements switched off, whatever else is switched off already."""
+    return {**page_config, "disabledExtensions": [*page_config.get("disabledExtensions", []), NEWS]}
 
 
 def _fail(message: str) -> int:

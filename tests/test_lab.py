@@ -91,6 +91,7 @@ def test_the_course_opens_on_the_port_asked_for_behind_a_token_and_ctrl_c_ends_i
     assert run.address.startswith(f"http://127.0.0.1:{port}/")
     page = urllib.request.urlopen(run.address, timeout=20).read().decode()
     assert "JupyterLab" in page and re.search(r'"news": *\{"disabled": *true', page), "news would be fetched"
+    assert re.search(r'"disabledExtensions": *\[[^\]]*"@jupyterlab/apputils-extension:announcements"', page), "it asks"
     assert ask(run.address, "api/contents/notebooks/00_start_here.ipynb")["type"] == "notebook"
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(run.address.partition("/lab/")[0] + "/api/contents", timeout=20)
@@ -175,6 +176,14 @@ def test_a_taken_port_is_an_error_when_it_was_asked_for(clone, environment):
 def test_a_missing_notebook_is_an_error_that_says_where_it_was_sought(clone, environment):
     (clone / "notebooks" / "00_start_here.ipynb").unlink()
     assert str(clone / "notebooks" / "00_start_here.ipynb") in refused(clone, environment)
+
+
+@posix
+def test_a_folder_that_jupyter_cannot_write_is_named(clone, environment, tmp_path):
+    (tmp_path / "a file").touch()
+    environment |= {f"JUPYTER_{kind}_DIR": str(tmp_path / "a file" / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    said = refused(clone, environment)
+    assert str(tmp_path / "a file") in said and said.count("\n") == 2 and "JUPYTER_RUNTIME_DIR" in said
 
 
 def refused(clone, environment, *arguments):

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from ..checks import check_whole
 from .mnist import VARIABLE, mnist
 
 SIZE = 64  # pixels, height and width
@@ -39,6 +40,8 @@ BESIDE, STACKED = 5, 6  # the places of two things
 ANY = -1  # a caption need not say where a single thing is
 VOCABULARY = ("", "a", *COLOURS, *DIGITS, *dict.fromkeys(" ".join([*PLACES, *RELATIONS]).split()))  # id 0: nothing
 LENGTH = 8  # words at most
+EXAMPLE = "a red seven left of a blue three"
+PUNCTUATION = ".,;:!?\"'"  # around a word it means nothing
 HELD_OUT = tuple(zip(("four", "two", "eight", "one", "six", "nine"), COLOURS))  # a red four, a yellow two, ...
 CAPTIONS = ("train", "unseen", "held out", "all")
 PAIRS = 0.75  # the share of scenes with two things
@@ -95,6 +98,26 @@ def scenes(
     return Scenes(_painted(ink, arrangement, rng), tokenize(spoken), spoken, arrangement, boxes, name)
 
 
+def chimera_scenes(
+    n: int, seed: int = 0, train: bool = True, folder: str | Path | None = None
+) -> tuple[Tensor, Tensor]:
+    """n scenes (n, 3, 64, 64) in which there is no digit, and the two that each is made of, (n, 2).
+
+    In the middle stands the upper half of one digit on the lower half of another. No caption describes it; what a
+    reader of scenes says to it tells how much its word is worth.
+    """
+    check_whole(low=1, n=n)
+    rng = torch.Generator().manual_seed(seed)
+    digits = torch.stack([torch.randperm(len(DIGITS), generator=rng)[:2] for _ in range(n)])
+    colour = torch.randint(len(COLOURS), (n,), generator=rng)
+    middle = torch.full((n,), PLACES.index("in the middle"))
+    arrangement = torch.stack([middle, digits[:, 0], colour, digits[:, 1], colour], dim=1)
+    ink = _ink(arrangement, rng, train, folder)[0]
+    upper = torch.arange(SIZE)[:, None] < SIZE // 2
+    halves = torch.where(upper, ink[:, 0], ink[:, 1])
+    return _painted(torch.stack([halves, torch.zeros_like(halves)], dim=1), arrangement, rng), digits
+
+
 class scene_batches:
     """Endless minibatches of new scenes: `scene_batches("images", "cond", size=64)[k]` is the batch of step k.
 
@@ -127,7 +150,11 @@ def write_caption(arrangement: Sequence[int], style: float = 0.0) -> str:
 
 
 def tokenize(captions: Sequence[str]) -> Tensor:
-    """Captions -> the ids of their words (N, 8), padded with 0; ValueError: an unknown word, no word, or too many."""
+    """Captions -> the ids of their words (N, 8), padded with 0; large letters and punctuation do not matter.
+
+    ValueError: an unknown word, no word, or too many; it says so in words for whoever typed the caption. Where there
+    is to be no caption at all, a denoiser takes `cond=None`.
+    """
     return torch.tensor([_row(text) for text in _several(captions)], dtype=torch.long)
 
 
@@ -146,24 +173,58 @@ def parse_captions(captions: Sequence[str]) -> Tensor:
 
 def _several(captions: Sequence[str]) -> Sequence[str]:
     if isinstance(captions, str):
-        raise ValueError(f"captions = {captions!r} is one text; expected a list of them: [{captions!r}]")
+        short = _short(captions)
+        raise ValueError(f"captions = {short} is one text; expected a list of them: [{short}]")
+    if strangers := [text for text in captions if not isinstance(text, str)]:
+        raise ValueError(f"a caption is a text, such as {EXAMPLE!r}; one of these is a {type(strangers[0]).__name__}")
     return captions
 
 
+def _words(text: str) -> list[str]:
+    """A caption's words in small letters, without the full stop, comma or quotation marks that somebody typed."""
+    return [bare for word in text.lower().split() if (bare := word.strip(PUNCTUATION))]
+
+
+def _short(text: str) -> str:
+    """A text in quotation marks, cut off where it is longer than any caption."""
+    return repr(text if len(text) <= 50 else f"{text[:47]}...")
+
+
 def _row(text: str) -> list[int]:
-    said = text.lower().split()
+    said = _words(text)
     if unknown := [word for word in said if word not in VOCABULARY]:
-        raise ValueError(f"{unknown[0]!r} in {text!r} is no word of the scenes; they know {', '.join(VOCABULARY[1:])}")
-    if not 1 <= len(said) <= LENGTH:
-        raise ValueError(
-            f"{text!r} has {len(said)} words; expected 1 to {LENGTH}, such as 'a red seven left of a blue three'"
-            + ("" if said else " (for no caption at all: cond = None)")
-        )
+        raise ValueError(_unknown(unknown[0]))
+    if not said:
+        raise ValueError(f"there is no word in it; a caption is, for instance, {EXAMPLE!r}")
+    if len(said) > LENGTH:
+        raise ValueError(f"these are {len(said)} words; a caption has at most {LENGTH}, as {EXAMPLE!r} has")
     return [VOCABULARY.index(word) for word in said] + [0] * (LENGTH - len(said))
 
 
+def _unknown(word: str) -> str:
+    """What to say to whoever typed a word that is not in the VOCABULARY."""
+    near = [known for known in VOCABULARY[1:] if _near(word, known)]
+    if word in tuple("0123456789"):
+        near = [DIGITS[int(word)]]
+    if near:
+        return f"{_short(word)} is not a word of these captions: did you mean {near[0]}?"
+    return (
+        f"{_short(word)} is not a word of these captions. They name digits (zero to nine), colours "
+        f"({', '.join(COLOURS)}) and where things are, as in {EXAMPLE!r}"
+    )
+
+
+def _near(word: str, known: str) -> bool:
+    """Whether one slip of the hand lies between them: a letter too many, missing, wrong, or two exchanged."""
+    if len(word) == 1 or len(known) <= 2 < len(word):  # a cat is not "at"
+        return False
+    same = next((k for k, (x, y) in enumerate(zip(word, known)) if x != y), min(len(word), len(known)))
+    a, b = word[same:], known[same:]  # they differ from their first letter on
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
 def _parsed(text: str) -> list[int]:
-    said = " ".join(text.lower().split())
+    said = " ".join(_words(text))
     for relation, (place, swapped) in RELATIONS.items():
         first, found, second = said.partition(f" {relation} ")
         if found and (things := [_thing(first), _thing(second)]) and all(things):
@@ -174,8 +235,9 @@ def _parsed(text: str) -> list[int]:
     if thing := _thing(said):
         return [ANY, *thing, ANY, ANY]
     raise ValueError(
-        f"{text!r} is no caption of a scene; expected 'a COLOUR DIGIT', then one of {', '.join(PLACES)}, or one of "
-        f"{', '.join(RELATIONS)} and a second 'a COLOUR DIGIT'; colours: {', '.join(COLOURS)}; digits: zero ... nine"
+        f"{_short(text)} is not a caption of a scene; expected 'a COLOUR DIGIT', then one of {', '.join(PLACES)}, or "
+        f"one of {', '.join(RELATIONS)} and a second 'a COLOUR DIGIT'; colours: {', '.join(COLOURS)}; "
+        "digits: zero ... nine"
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import models
-from ..data.scenes import ANY, parse_captions
+from ..data.scenes import ANY, BESIDE, parse_captions
 
 
 class Adherence(NamedTuple):
@@ -32,7 +32,9 @@ class Adherence(NamedTuple):
 def adherence(images: Tensor, captions: Sequence[str] | Tensor) -> Adherence:
     """Compare what the reader sees in scenes (n, 3, 64, 64) in [-1, 1] with n captions, or arrangements (n, 5).
 
-    What a caption leaves open, the place of "a green five", may be anything that is not two things.
+    What a caption leaves open, the place of "a green five", may be anything that is not two things. The reader has
+    no word for a drawing that is no digit and names the nearest one: a share of digits is an upper bound (see
+    `reader_certainty`).
     """
     asked = captions if isinstance(captions, Tensor) else parse_captions(captions)
     if len(asked) != len(images):
@@ -64,6 +66,23 @@ def diversity(images: Tensor, captions: Sequence[str]) -> float:
 def read_scenes(images: Tensor) -> Tensor:
     """What the reader sees in scenes (n, 3, 64, 64): (n, 5) place, digit, colour, digit, colour; ANY for no second."""
     return torch.cat([_reader().read(part) for part in _checked(images).split(250)])
+
+
+@torch.no_grad()
+def reader_certainty(images: Tensor) -> Tensor:
+    """How sure the reader is of the digits that it names in scenes (n, 3, 64, 64): (n,), in [0.1, 1].
+
+    Its largest probability of a digit, and of two things the smaller one. It was trained with smoothed labels, so 0.96
+    is the most it says. Nine in ten clean scenes get more than 0.9; so does a third of `chimera_scenes`, in which
+    there is no digit at all: it knows doubt, but not enough of it.
+    """
+    return torch.cat([_certainty(*_reader()(part)) for part in _checked(images).split(250)])
+
+
+def _certainty(place: Tensor, digit: Tensor, colour: Tensor) -> Tensor:
+    """Logits (n, places), (n, 2, 10), (n, 2, colours) -> (n,)."""
+    first, second = digit.softmax(-1).amax(-1).T
+    return torch.where(place.argmax(-1) < BESIDE, first, torch.minimum(first, second))
 
 
 @torch.no_grad()

@@ -90,6 +90,17 @@ class Cell:
     count: int | None
     errors: list[str]
     stderr: str
+    stdout: str = ""
+
+
+RUN_CELL = """async index => {
+    const { content, sessionContext } = jupyterapp.shell.currentWidget, cell = content.widgets[index];
+    content.activeCellIndex = index;
+    await jupyterapp.commands.execute('notebook:run-cell');
+    const outputs = cell.model.outputs.toJSON(), text = o => [].concat(o.text).join('');
+    const all = name => outputs.filter(o => o.name === name).map(text).join('');
+    return { index, count: cell.model.executionCount, stderr: all('stderr'), stdout: all('stdout'),
+        errors: outputs.filter(o => o.output_type === 'error').map(o => `${o.ename}: ${o.evalue}`) } }"""
 
 
 @dataclass
@@ -142,6 +153,21 @@ class Lab:
                        stderr: outputs.filter(o => o.name === 'stderr').map(text).join('') } })"""
         )
         return [Cell(**cell) for cell in found]
+
+    def run_each(self, times: int) -> list[list[Cell]]:
+        """Run every code cell so many times in a row, as hands do; for each cell what it showed, each time."""
+        which = """() => jupyterapp.shell.currentWidget.content.widgets.map((cell, index) => [cell.model, index])
+                   .filter(([model]) => model.type === 'code' && model.sharedModel.getSource().trim())
+                   .map(([, index]) => index)"""
+        return [
+            [Cell(**self.page.evaluate(RUN_CELL, index)) for _ in range(times)] for index in self.page.evaluate(which)
+        ]
+
+    def run_as(self, index: int, source: str) -> Cell:
+        """Run a cell with another text in it: a pasted solution."""
+        write = "([index, source]) => jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel"
+        self.page.evaluate(f"{write}.setSource(source)", [index, source])
+        return Cell(**self.page.evaluate(RUN_CELL, index))
 
     def execute(self, code: str) -> str:
         """Run code in the notebook's kernel, beside its cells; what it prints."""

@@ -1,13 +1,14 @@
 """Captioned scenes: what is said is what is there, what is held out stays out, and a seed is all it takes."""
 
 import os
+import re
 from itertools import product
 
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from mpl_diffusion import detokenize, parse_captions, scene_batches, scenes, tokenize, write_caption
+from mpl_diffusion import chimera_scenes, detokenize, parse_captions, scene_batches, scenes, tokenize, write_caption
 from mpl_diffusion.data import scenes as room
 from mpl_diffusion.data.mnist import VARIABLE, Digits
 from mpl_diffusion.data.scenes import (
@@ -119,11 +120,13 @@ def test_ids_and_words_are_inverses_and_0_fills_the_end():
 @pytest.mark.parametrize(
     "read, captions, message",
     [
-        (tokenize, ["a red seven", "a purple dog"], r"'purple' in 'a purple dog' is no word .* know a, red, .*below$"),
-        (tokenize, ["a red seven."], r"'seven.' in 'a red seven.' is no word of the scenes"),
-        (tokenize, [""], r"'' has 0 words; expected 1 to 8, such as .*for no caption at all: cond = None"),
-        (tokenize, ["  "], r"has 0 words"),
-        (tokenize, ["a red seven left of a blue blue three"], r"has 9 words; expected 1 to 8, such as '.*'$"),
+        (tokenize, ["a red seven", "a purple dog"], r"^'purple' is not a word of these captions\. They name digits "),
+        (tokenize, ["a purple dog"], r"\(zero to nine\), colours \(red, .*, magenta\) and where things are, as in"),
+        (tokenize, [""], r"^there is no word in it; a caption is, for instance, 'a red seven left of a blue three'$"),
+        (tokenize, ["  "], r"^there is no word in it"),
+        (tokenize, [" . "], r"^there is no word in it"),
+        (tokenize, ["a red seven left of a blue blue three"], r"^these are 9 words; a caption has at most 8, as '.*'"),
+        (tokenize, [None], r"^a caption is a text, such as '.*'; one of these is a NoneType$"),
         (tokenize, "a red seven", r"captions = 'a red seven' is one text; expected a list of them: \['a red seven'\]"),
         (
             parse_captions,
@@ -133,27 +136,70 @@ def test_ids_and_words_are_inverses_and_0_fills_the_end():
         (
             parse_captions,
             ["a red seven", "red seven"],
-            r"'red seven' is no caption of a scene; expected 'a COLOUR DIGIT'",
+            r"'red seven' is not a caption of a scene; expected 'a COLOUR DIGIT'",
         ),
         (parse_captions, ["a seven"], r"colours: red, yellow, green, cyan, blue, magenta; digits: zero ... nine"),
         (
             parse_captions,
             ["a seven red"],
-            r"is no caption .*one of at the left, .*one of left of, right of, above, below",
+            r"is not a caption .*one of at the left, .*one of left of, right of, above, below",
         ),
-        (parse_captions, ["the red seven"], r"'the red seven' is no caption"),
-        (parse_captions, ["a red blue"], r"'a red blue' is no caption"),
-        (parse_captions, ["a red seven left of"], r"'a red seven left of' is no caption"),
-        (parse_captions, ["a red seven at the left of a blue three"], r"is no caption"),
-        (parse_captions, ["a red seven left of a blue three at the top"], r"is no caption"),
-        (parse_captions, ["a red seven at the top at the left"], r"is no caption"),
-        (parse_captions, ["a red seven above a blue three above a red one"], r"is no caption"),
-        (parse_captions, [""], r"'' is no caption"),
+        (parse_captions, ["the red seven"], r"'the red seven' is not a caption"),
+        (parse_captions, ["a red blue"], r"'a red blue' is not a caption"),
+        (parse_captions, ["a red seven left of"], r"'a red seven left of' is not a caption"),
+        (parse_captions, ["a red seven at the left of a blue three"], r"is not a caption"),
+        (parse_captions, ["a red seven left of a blue three at the top"], r"is not a caption"),
+        (parse_captions, ["a red seven at the top at the left"], r"is not a caption"),
+        (parse_captions, ["a red seven above a blue three above a red one"], r"is not a caption"),
+        (parse_captions, [""], r"'' is not a caption"),
     ],
 )
 def test_what_is_no_caption_is_named_with_the_words_that_there_are(read, captions, message):
     with pytest.raises(ValueError, match=message):
         read(captions)
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        ("a red seven left of a blue three.", "a red seven left of a blue three"),
+        ("A red seven, left of a blue three!", "a red seven left of a blue three"),
+        ('"a green five"', "a green five"),
+        ("a green five ?", "a green five"),
+    ],
+)
+def test_punctuation_around_words_is_no_mistake(typed, meant):
+    assert torch.equal(tokenize([typed]), tokenize([meant]))
+    assert torch.equal(parse_captions([typed]), parse_captions([meant]))
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        *[("fuor", "four"), ("sevn", "seven"), ("tree", "three"), ("tow", "two"), ("fife", "five"), ("nien", "nine")],
+        *[("yelow", "yellow"), ("magneta", "magenta"), ("gren", "green"), ("Reds", "red"), ("botom", "bottom")],
+        *[("an", "a"), ("lef", "left"), ("abov", "above"), ("midle", "middle"), ("4", "four"), ("0", "zero")],
+    ],
+)
+def test_a_near_miss_is_told_what_it_missed(typed, meant):
+    said = rf"^'{typed.lower()}' is not a word of these captions: did you mean {meant}\?$"
+    with pytest.raises(ValueError, match=said):
+        tokenize([f"a red {typed}"])
+
+
+@pytest.mark.parametrize("typed", ["cat", "pink", "dog", "orange", "and", "ten", "grey", "42", "\u00b2"])
+def test_what_is_near_nothing_is_told_no_nonsense(typed):
+    with pytest.raises(ValueError, match="They name digits"):
+        tokenize([f"a red {typed}"])
+
+
+@pytest.mark.parametrize("typed", ["x" * 300, "a red seven " * 25, "dog " * 75, "?" * 300])
+@pytest.mark.parametrize("read", [tokenize, parse_captions, lambda texts: tokenize(texts[0])])
+def test_no_message_echoes_a_long_text_or_speaks_python_to_whoever_types(read, typed):
+    with pytest.raises(ValueError) as caught:
+        read([typed])
+    assert len(str(caught.value)) < 340 and 60 * "x" not in str(caught.value)
+    assert read is not tokenize or not re.search(r"None|cond|=|\[", str(caught.value))
 
 
 # ----------------------------------------------------------------------------------- what is held out
@@ -262,6 +308,34 @@ def test_light_digits_places_and_sizes_vary_from_scene_to_scene():
     grounds = one.images[:, :, [0, 0, 63, 63], [0, 63, 0, 63]].mean(2)  # where the light's fall cancels
     assert (grounds.std(0) > 0.05).all() and (grounds.diff(dim=1).std(0) > 0.02).all() and grounds.max() < -0.5
     assert (one.images[:, :, 0, :] - one.images[:, :, 63, :]).abs().amax((1, 2)).median() > 0.02  # the light falls off
+
+
+def test_a_chimera_is_the_upper_half_of_one_digit_on_the_lower_half_of_another():
+    images, digits = chimera_scenes(40, seed=3)
+    again = chimera_scenes(40, seed=3)
+    assert torch.equal(images, again[0]) and torch.equal(digits, again[1])
+    assert images.shape == (40, 3, 64, 64) and digits.shape == (40, 2) and (digits[:, 0] != digits[:, 1]).all()
+    assert not torch.equal(images, chimera_scenes(40, seed=4)[0])
+    ink = (images.amax(1) - images.amin(1)) > 0.5
+    assert ink[:, :32].any(2).any(1).all() and ink[:, 32:].any(2).any(1).all()
+    assert set(digits.flatten().tolist()) == set(range(10))
+    with pytest.raises(ValueError, match=r"n = 0; expected a whole number, at least 1"):
+        chimera_scenes(0)
+
+
+def test_the_halves_of_a_chimera_come_from_its_two_digits(monkeypatch):
+    """Digit d is a full square of ink of brightness (d + 1) / 10: which digit is where shows in the colours."""
+
+    def squares(arrangement, rng, train, folder):
+        return (arrangement[:, 1::2, None, None] + 1) / 10 * torch.ones(64, 64), None, "squares"
+
+    monkeypatch.setattr(room, "_ink", squares)
+    monkeypatch.setattr(room, "_painted", lambda ink, arrangement, rng: ink)
+    ink, digits = chimera_scenes(20, seed=1)
+    torch.testing.assert_close(ink[:, 0, 0, 0], (digits[:, 0] + 1) / 10)
+    torch.testing.assert_close(ink[:, 0, 31, 5], (digits[:, 0] + 1) / 10)
+    torch.testing.assert_close(ink[:, 0, 32, 5], (digits[:, 1] + 1) / 10)
+    assert not ink[:, 1].any()
 
 
 class TestFresh:

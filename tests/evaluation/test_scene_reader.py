@@ -5,7 +5,17 @@ import json
 import pytest
 import torch
 
-from mpl_diffusion import SceneReader, adherence, diversity, models, read_scenes, scene_features, scenes
+from mpl_diffusion import (
+    SceneReader,
+    adherence,
+    chimera_scenes,
+    diversity,
+    models,
+    read_scenes,
+    reader_certainty,
+    scene_features,
+    scenes,
+)
 from mpl_diffusion.data.scenes import ANY, COLOURS, DIGITS, PLACES, RELATIONS
 from mpl_diffusion.evaluation import scenes as captions
 from mpl_diffusion.files import load_tensors
@@ -159,7 +169,7 @@ def test_images_that_are_no_scenes_are_named(measure, images, message, fake):
     [
         ([PAIR], r"2 images and 1 captions; expected one caption each"),
         (torch.zeros(3, 5), r"2 images and 3 captions"),
-        ([PAIR, "a red dog"], r"'a red dog' is no caption of a scene"),
+        ([PAIR, "a red dog"], r"'a red dog' is not a caption of a scene"),
         ("ab", r"captions = 'ab' is one text; expected a list of them"),
     ],
 )
@@ -207,3 +217,23 @@ def test_a_caption_that_is_wrong_in_one_thing_is_seen_to_be():
         asked[:, column] = (asked[:, column] + 1) % kinds
         score = adherence(drawn.images, asked)
         assert getattr(score, part) < 0.05 and score.all < 0.05
+
+
+def test_certainty_is_the_largest_probability_and_of_two_things_the_smaller_one(monkeypatch):
+    place = torch.eye(7)[[0, 5, 6]]  # a single thing at the left, then two beside each other, then stacked
+    odds = [[[0.6] + [0.4 / 9] * 9, [0.2] + [0.8 / 9] * 9], [[0.6] + [0.4 / 9] * 9, [0.7] + [0.3 / 9] * 9]]
+    digit = torch.tensor([odds[0], odds[0], odds[1]]).log() + 3
+    monkeypatch.setattr(captions, "_reader", lambda: lambda x: (place, digit, torch.zeros(3, 2, 6)))
+    torch.testing.assert_close(reader_certainty(-torch.ones(3, 3, 64, 64)), torch.tensor([0.6, 0.2, 0.6]))
+
+
+def test_the_reader_names_a_digit_where_there_is_none_and_is_then_less_sure():
+    """What it cannot do is known: no more than two thirds of the chimeras make it doubt."""
+    chimeras, made_of = chimera_scenes(300, seed=1, train=False)
+    clean = scenes(300, seed=1, captions="all", train=False)
+    seen = read_scenes(chimeras)
+    assert (seen[:, 3] == ANY).float().mean() > 0.95  # one thing, with a digit's name
+    assert 0.45 < (seen[:, 1:2] == made_of).any(1).float().mean() < 0.8
+    sure = (reader_certainty(chimeras) > 0.9).float().mean()
+    if clean.name == "MNIST":
+        assert 0.2 < sure < 0.5 and (reader_certainty(clean.images) > 0.9).float().mean() > 0.93

@@ -31,6 +31,7 @@ PICTURES = {
     ),
     "heat": lambda: plots.heat(np.eye(5), xlabel="column", ylabel="row", name="identity", alt="a diagonal"),
     "unet": lambda: plots.unet(U, ["middle 2x2"], (3, 8, 8), alt="a U"),
+    "pipeline": lambda: plots.pipeline({"x": torch.zeros(1, 4, 4), "z": torch.zeros(2, 2)}, ["encoder"], alt="a way"),
     "panels": lambda: plots.panels(2, 6.0, 2.0, alt="empty")[0],
 }
 
@@ -140,6 +141,22 @@ def test_a_table_is_shaded_over_its_numbers_or_over_a_given_scale():
     assert darkest() < 10 < 100 < darkest(scale=(0, 3))
 
 
+def test_a_bar_says_what_black_and_white_mean_and_can_be_left_out():
+    def bar(picture):
+        (ax,) = picture.figure.axes[1:]
+        low, high = ax.get_ylim()
+        shown = ((y, tick.get_text()) for y, tick in zip(ax.get_yticks(), ax.get_yticklabels()))
+        return ax.get_ylabel(), [text for y, text in shown if low <= y <= high]
+
+    table = np.array([[0.0, 1.0], [0.0, 0.0]])
+    assert bar(plots.heat(table, scale=(0, 1), bar="share"))[0] == "share"
+    assert len(plots.heat(table, bar=None).figure.axes) == 1
+
+    grey = plots.images([torch.zeros(1, 4, 4)], scale=(-2.5, 2.5), bar="value / std")
+    assert bar(grey) == ("value / std", ["\u22122.5", "0", "2.5"])
+    assert len(plots.images([torch.zeros(1, 4, 4)]).figure.axes) == 1
+
+
 def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
     for downs in (1, 2, 3):
         sizes = [4 * 2**k for k in range(downs)][::-1]
@@ -148,6 +165,23 @@ def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
         drawn = [text.get_text() for text in plots.unet(shapes, ["middle 2x2"], (1, 28, 28)).figure.axes[0].texts]
         assert drawn.count("skip") == downs and "2×2×9\nResBlock, attention" in drawn
         assert all(drawn.count(f"{n}×{n}×8\nResBlock") == 2 for n in sizes)
+
+
+def test_a_pipeline_has_its_stations_in_order_an_arrow_between_any_two_and_what_comes_in_from_above():
+    red, grey = torch.tensor([1.0, -1, -1])[:, None, None].expand(3, 4, 4), torch.zeros(2, 2)
+    picture = plots.pipeline({"x": red, "z": grey, "y": red}, ["encoder", "U-Net"], {1: "words"})
+    (ax,) = picture.figure.axes
+    assert [image.get_array().shape for image in ax.images] == [(4, 4, 3), (2, 2), (4, 4, 3)]
+    assert ax.images[0].get_array()[0, 0].tolist() == [1, 0, 0] and (ax.images[1].get_array() == 0.5).all()
+    at = {text.get_text(): text.get_position()[0] for text in ax.texts if text.get_text()}
+    assert sorted(at, key=at.get) in (
+        ["x", "encoder", "z", "U-Net", "words", "y"],
+        ["x", "encoder", "z", "words", "U-Net", "y"],
+    )
+    assert at["words"] == at["U-Net"] and len([text for text in ax.texts if not text.get_text()]) == 3
+    assert picture.alt == "x -> z -> y"
+    with pytest.raises(ValueError, match="3 stations have 2 arrows between them, not 1"):
+        plots.pipeline({"x": red, "z": grey, "y": red}, ["encoder"])
 
 
 def test_bars_stand_side_by_side():
@@ -228,3 +262,14 @@ def test_names_stand_over_and_beside_the_middle_of_their_pictures():
         [torch.zeros(3, 4, 4)] * 2, ["a", "b"], columns=["u", "v", "w"], alt="six dark squares"
     ).figure.axes[0]
     assert list(ax.get_xticks()) == [1.5, 7.5, 13.5] and list(ax.get_yticks()) == [1.5, 7.5]  # pixel k is at k
+
+
+def test_a_short_log_axis_reads_1_2_5_in_plain_numbers():
+    y = {"y": [0.3, 0.02]}
+    ax = plots.lines([4, 100], y, logx=True, logy=True, alt="a line").figure.axes[0]
+    assert {"5", "10", "20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}
+    assert {"0.05", "0.1", "0.2"} <= {text.get_text() for text in ax.get_yticklabels()}
+    long = plots.lines([1, 1e5], y, logx=True, alt="a line").figure.axes[0]
+    assert "5" not in {text.get_text() for text in long.get_xticklabels()}
+    ax = plots.bars({"a": 1.5, "b": 300.0}, logx=True, alt="bars").figure.axes[0]
+    assert {"20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}

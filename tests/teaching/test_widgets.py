@@ -391,7 +391,41 @@ def test_a_run_that_is_left_early_can_be_taken_up_again(place):
             break
     assert [item.step for item in watch(run, 9)] == [5, 6, 7, 8, 9]
     if place == "notebook":
-        assert 'value="5" max="5"' in Panel.shown[-1] and "9 of 9" not in Panel.shown[-1]
+        assert 'value="9" max="9"' in Panel.shown[-1]
+
+
+@pytest.mark.parametrize("place", ["notebook"], indirect=True)
+def test_the_time_left_of_a_run_that_goes_on_counts_only_its_own_steps(place, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(WATCH.time, "perf_counter", lambda: clock.now)
+    for _ in watch((Item(k, 1.0) for k in range(801, 811)), 1000):
+        clock.now += 3.0
+    assert 'value="810" max="1000"' in Panel.shown[-1] and "9 min 30 s left" in Panel.shown[-1]
+
+
+@pytest.mark.parametrize("place", ["notebook"], indirect=True)
+def test_a_run_that_goes_on_shows_its_whole_curve_and_one_that_is_done_all_of_it_at_once(place):
+    def whole(html):
+        drawn = [point.split(",")[0] for point in html.split('points="')[1].split('"')[0].split()]
+        return drawn == ["25.00", "50.00", "75.00", "100.00"] and "step 4 of 4, loss 0.25" in html
+
+    losses = [1.0, 0.5]
+    for _ in watch((losses.append(0.25) or Item(k, 0.25) for k in (3, 4)), 4, past=losses):
+        pass
+    assert whole(Panel.shown[-1])
+    assert [*watch([], 4, past=losses)] == []
+    assert whole(Panel.shown[-1])
+
+
+@pytest.mark.parametrize("place", ["terminal"], indirect=True)
+def test_in_a_terminal_ctrl_c_stays_what_it_is(place):
+    def run():
+        yield Item(1, 1.0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(watch(run(), 9))
+    assert caught.type is KeyboardInterrupt
 
 
 @pytest.mark.parametrize("place", ["notebook"], indirect=True)
@@ -581,6 +615,53 @@ def test_every_widget_passes_strict_nbval_with_and_without_its_stored_view(tmp_p
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     ran = subprocess.run([*command, f"--rootdir={tmp_path}", tmp_path], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0 and "10 passed" in ran.stdout, ran.stdout[-3000:]
+
+
+RUN = """import time
+from types import SimpleNamespace as Item
+from mpl_diffusion.teaching.widgets import watch
+losses = []
+def run(seconds):
+    while len(losses) < 6:
+        time.sleep(seconds)
+        losses.append(0.5)
+        yield Item(step=len(losses), loss=0.5)
+for _ in watch(run(0.01), 3):
+    if len(losses) == 3:
+        break"""
+
+
+def test_the_stop_button_ends_the_cell_with_one_line_and_the_cell_goes_on_when_run_again():
+    manager = pytest.importorskip("jupyter_client.manager")
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    said, begun = [], []
+
+    def hear(message):
+        kind, content = message["msg_type"], message["content"]
+        said.append({"error": "traceback", "stream": content.get("text")}.get(kind))
+        if kind == "display_data" and begun:
+            kernel.interrupt_kernel()
+
+    def cell(code):
+        said.clear()
+        reply = client.execute_interactive(code, timeout=60, output_hook=hear)
+        return reply["content"]["status"], [words for words in said if words]
+
+    try:
+        assert cell(RUN) == ("ok", [])
+        begun.append(True)
+        slow = "for _ in watch(run({}), 6, past=losses): pass\nprint('done')"
+        stopped = "Stopped after step 3 of 6. Run this cell again, and it goes on from there.\n"
+        assert cell(slow.format(60)) == ("error", [stopped])  # so the cells that wait behind it do not run
+        begun.clear()
+        assert cell(slow.format(0.01)) == ("ok", ["done\n"])
+        assert cell(slow.format(0.01)) == ("ok", ["done\n"]), "a run that is complete"
+        begun.append(True)
+        fresh = "for _ in watch((time.sleep(60) for k in range(2)), 2): pass"
+        assert cell(fresh) == ("error", ["Stopped after step 0 of 2.\n"])
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
 
 
 def test_importing_the_package_imports_no_widget():

@@ -167,15 +167,15 @@ DIFFUSE = Exercise(
         Mistake(
             lambda x0, t, eps, alpha_bar: alpha_bar[t].sqrt() * x0 + (1 - alpha_bar[t]).sqrt() * eps,
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "x0: it stops at 16 images, and at 28 images of 28 columns it gives every column its own t, without a "
-            "word. Reshape it, so that it has one number per row of x0.",
+            "x0: it stops at 16 images, and at 28 images of 28 columns it silently gives every column its own "
+            "t. Reshape it, so that it has one number per row of x0.",
         ),
         Mistake(
             lambda x0, t, eps, alpha_bar: (
                 alpha_bar[t].view(-1, 1, 1, 1).sqrt() * x0 + (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps
             ),
             "Right on images. Your (-1, 1, 1, 1) counts on four axes, and points have two, so they come back with "
-            "axes too many: let x0.ndim say how many ones there must be.",
+            "four: let x0.ndim say how many ones there must be.",
         ),
         Mistake(
             lambda x0, t, eps, alpha_bar: (
@@ -247,6 +247,14 @@ HALF_POINT = Exercise(
         Mistake(
             lambda alpha_bar: alpha_bar[half_point(alpha_bar)],
             "You found the place, and return what stands there. Return its t instead.",
+        ),
+        Mistake(
+            lambda alpha_bar: (alpha_bar <= 0.5).sum(),
+            "You count the rows after the half point. How many rows come before it?",
+        ),
+        Mistake(
+            lambda alpha_bar: int((alpha_bar <= 0.5).nonzero()[-1]),
+            "You take the last row at or below 1/2. The first is asked for.",
         ),
     ),
 )

@@ -57,7 +57,7 @@ SCORE = Exercise(
         Mistake(
             lambda eps, t, alpha_bar: -eps / (1 - alpha_bar[t]).sqrt(),
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "eps, sometimes without a word: reshape it, so that it has one number per row of eps.",
+            "eps, sometimes silently: reshape it, so that it has one number per row of eps.",
         ),
     ),
 )
@@ -99,7 +99,7 @@ SDE_STEP = Exercise(
         ),
         Mistake(
             lambda x, k, dt, z, beta: sde_step(x, k, dt * len(beta) / (len(beta) - 1), z, beta),
-            "The table has T + 1 rows, for row 0 is the clean data. T is one less than its length.",
+            "The table has T + 1 rows, because row 0 is the clean data. T is one less than its length.",
         ),
         Mistake(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * dt * z),
@@ -129,6 +129,26 @@ SDE_STEP = Exercise(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt),
             "You forgot the noise: only the drift is there.",
         ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + 0.5 * (rate * dt).sqrt() * z),
+            "Half the rate belongs to the drift alone. The noise gets all of it.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: -0.5 * rate * x * dt + (rate * dt).sqrt() * z),
+            "That is the change of x alone. Add it to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * dt + (rate * dt).sqrt() * z),
+            "Your drift is the same wherever x is. It is proportional to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x + (rate * dt).sqrt() * z),
+            "Your drift is the same for every dt. Multiply it by dt.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + (rate * dt**0.5) * z),
+            "The noise has the root of dt, and lacks the root of the rate: both stand in its variance.",
+        ),
     ),
 )
 
@@ -157,20 +177,20 @@ REVERSE_DRIFT = Exercise(
     mistakes=(
         Mistake(
             lambda x, score, f, g2: f * x - 0.5 * g2 * score,
-            "With half of g^2 that is the drift of the ODE, which adds no noise. The SDE's noise has to be paid for "
-            "with a stronger pull.",
+            "With half of g^2 that is the drift of the ODE, which adds no noise. The SDE adds noise, and has to "
+            "balance it with a stronger pull.",
         ),
         Mistake(
             lambda x, score, f, g2: f * x + g2 * score,
-            "Mind the sign of the score. Here dt is negative: the step has to end up *along* the score.",
+            "Check the sign of the score. Here dt is negative: the step has to end up *along* the score.",
         ),
         Mistake(
             lambda x, score, f, g2: -f * x + g2 * score,
-            "You have turned the time around in the drift. It turns by itself, for dt is negative on the way back.",
+            "You have reversed time in the drift. It is reversed already: dt is negative on the way back.",
         ),
         Mistake(
             lambda x, score, f, g2: -f * x - g2 * score,
-            "Mind the sign of f x: it stays as it was in the forward SDE, for the negative dt turns it around.",
+            "Check the sign of f x: it stays as in the forward SDE, because the negative dt reverses it.",
         ),
         Mistake(
             lambda x, score, f, g2: f - g2 * score,
@@ -191,6 +211,13 @@ REVERSE_DRIFT = Exercise(
         Mistake(
             lambda x, score, f, g2: -g2 * score,
             "You forgot the forward drift f x: the shrinking has to be undone too.",
+        ),
+        *(
+            Mistake(
+                lambda x, score, f, g2, sign=sign: sign * f * x + 0.5 * g2 * score,
+                "Two slips: half of g^2 belongs to the ODE, and the signs are not to be turned: dt is negative.",
+            )
+            for sign in (-1, 1)
         ),
     ),
 )

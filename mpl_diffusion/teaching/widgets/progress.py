@@ -66,9 +66,9 @@ class Progress:
             self.panel.clear()
 
 
-def bar(done: int, total: int, seconds: float, label: str, after: str = "") -> str:
-    """A progress bar as HTML: how far, and how long it will take."""
-    left = f", {duration(seconds * (total - done) / done)} left" if done < total else ""
+def bar(done: int, total: int, seconds: float, label: str, after: str = "", before: int = 0) -> str:
+    """A progress bar as HTML: how far, and how long it will take; the first `before` were done earlier."""
+    left = f", {duration(seconds * (total - done) / (done - before))} left" if before < done < total else ""
     return (
         f'<div style="{TYPE}"><progress value="{done}" max="{total}" style="width: 12em; accent-color: #0072B2">'
         f"</progress> {label} {done:,} of {total:,}{left}{after}</div>"

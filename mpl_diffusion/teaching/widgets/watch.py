@@ -1,8 +1,9 @@
 """A training run while it happens: how far, how long still, and the loss falling towards its floor."""
 
 import math
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...checks import check_number, check_whole
 from .progress import TYPE, Panel, bar, in_notebook
@@ -20,13 +21,17 @@ def watch(
     floor: float | None = None,
     floor_label: str = "best possible",
     batch: int | None = None,
+    past: Sequence[float] | None = None,
 ) -> Iterator:
     """Pass a run's `Progress(step, loss)` through unchanged, and show its loss on the way.
 
     `losses = [p.loss for p in watch(trainer.run(batches, steps=2000), 2000, floor=0.2365)]`
 
     Redrawn at most every `every` seconds. `floor` is a loss that no model can beat, drawn dashed; with the size of a
-    `batch` the images per second stand beside the loss.
+    `batch` the images per second stand beside the loss. `past`: the losses of the steps 1, 2, ... that were made
+    before (`trainer.losses`), so that a run which goes on shows its whole curve.
+
+    In a notebook the stop button ends the cell, and those that wait behind it, with one printed line (`Stopped`).
     """
     check_whole(total=total)
     check_number(0, every=every)
@@ -35,13 +40,18 @@ def watch(
     if batch is not None:
         check_whole(batch=batch)
     if in_notebook():
-        return _panel(progress, Curve(total, label, floor, floor_label, batch), every)
+        return _panel(progress, Curve(total, label, floor, floor_label, batch), every, past)
     return _terminal(progress, total, label, every, batch)
 
 
-def _panel(progress: Iterable, curve: "Curve", every: float) -> Iterator:
+class Stopped(KeyboardInterrupt):
+    """The reader pressed stop while a run was watched: the step it stands at, and how it goes on."""
+
+
+def _panel(progress: Iterable, curve: "Curve", every: float, past: Sequence[float] | None) -> Iterator:
     panel = Panel(f"{curve.label} over {curve.total:,} steps")
     due = 0.0
+    curve.recall(past or ())
     try:
         for item in progress:
             curve.add(item)
@@ -49,9 +59,19 @@ def _panel(progress: Iterable, curve: "Curve", every: float) -> Iterator:
                 panel.show(curve.html())
                 due = time.perf_counter() + max(every, SHARE * (time.perf_counter() - now))
             yield item
+    except KeyboardInterrupt:
+        _print_only_the_line()
+        how = "" if past is None else " Run this cell again, and it goes on from there."
+        raise Stopped(f"Stopped after step {curve.step:,} of {curve.total:,}.{how}") from None
     finally:
         if curve.bins:
             panel.show(curve.html())
+
+
+def _print_only_the_line() -> None:
+    """A notebook shows a `Stopped` as a printed line, where other exceptions have a traceback."""
+    shell = sys.modules["IPython"].get_ipython()
+    shell.set_custom_exc((Stopped,), lambda shell, kind, stopped, trace, tb_offset=None: print(stopped))
 
 
 def _terminal(progress: Iterable, total: int, label: str, every: float, batch: int | None) -> Iterator:
@@ -90,22 +110,37 @@ class Curve:
         self.bins: list[list] = []  # [last step, sum, count]
         self.width = 1
         self.seen = 0
+        self.before = 0
         self.began = time.perf_counter()
+
+    @property
+    def step(self) -> int:
+        """The last step there is."""
+        return self.bins[-1][0] if self.bins else 0
+
+    def recall(self, losses: Iterable[float]) -> None:
+        """The losses of the steps 1, 2, ... of an earlier run, which took none of this one's time."""
+        for step, loss in enumerate(losses, 1):
+            self._put(step, loss)
+        self.before = self.step
 
     def add(self, item) -> None:
         self.seen += 1
-        step = getattr(item, "step", self.seen)
+        step = getattr(item, "step", self.before + self.seen)
         if self.seen == 1:
             self.before = step - 1  # a run that was resumed does not begin at 1
+        self._put(step, item.loss)
+
+    def _put(self, step: int, loss: float) -> None:
         if self.bins and self.bins[-1][2] < self.width:
             last = self.bins[-1]
-            last[0], last[1], last[2] = step, last[1] + item.loss, last[2] + 1
+            last[0], last[1], last[2] = step, last[1] + loss, last[2] + 1
             return
         if len(self.bins) == BINS:
             pairs = zip(self.bins[::2], self.bins[1::2], strict=True)
             self.bins = [[b[0], a[1] + b[1], a[2] + b[2]] for a, b in pairs]
             self.width *= 2
-        self.bins.append([step, item.loss, 1])
+        self.bins.append([step, loss, 1])
 
     def points(self) -> list[tuple[int, float]]:
         """(step, mean loss) of every stretch; those that are not finite are left out."""
@@ -114,12 +149,11 @@ class Curve:
 
     def html(self) -> str:
         """The bar and the curve. Labels are HTML text of a fixed size, the curve is an SVG as wide as the cell."""
-        step = self.bins[-1][0]
         seconds = time.perf_counter() - self.began
-        done, todo = step - self.before, self.total - self.before
         points = self.points()
         value = f"{points[-1][1]:.4g}" if points else "not finite"
-        head = bar(done, max(todo, done), seconds, "step", f", {self.label} {value}{_rate(self.batch, done, seconds)}")
+        after = f", {self.label} {value}{_rate(self.batch, self.step - self.before, seconds)}"
+        head = bar(self.step, max(self.total, self.step), seconds, "step", after, self.before)
         return f'<div class="mpld-watch">{head}{self._plot(points, self.total)}</div>' if points else head
 
     def _plot(self, points: list[tuple[int, float]], right: int) -> str:
