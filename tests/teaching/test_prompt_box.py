@@ -42,7 +42,7 @@ def answered(box, text: str) -> str:
 
 
 class Walk:
-    """A painter that takes a step when it is told to, and tells what became of each of its walks."""
+    """A paint function that takes a step per release, and records what became of each of its walks."""
 
     def __init__(self):
         self.started, self.closed, self.ended = [], [], []
@@ -105,7 +105,7 @@ def test_the_same_words_can_be_requests_for_again():
     count = iter(range(1, 9))
     box = prompt_box(lambda text: shade(next(count)), "one")
     assert answered(box, "one") == "painted" and shown(box) == 2
-    assert box._requests == 2, "the browser does not learn that it was heard"
+    assert box._requests == 2, "the browser does not learn that the request arrived"
 
 
 def test_setting_an_axis_paints_with_its_value():
@@ -251,7 +251,7 @@ def test_one_thread_paints_at_a_time():
 
 
 @pytest.mark.parametrize("where", ["check", "paint", "the first step"])
-def test_an_unknown_word_is_told_with_the_known_ones_and_the_picture_stays(where):
+def test_an_unknown_word_is_named_with_the_known_ones_and_the_picture_stays(where):
     def stepping(text):
         yield shade(known(text))
 
@@ -310,7 +310,7 @@ def test_any_other_error_is_shown_with_its_type(error, words):
         (iter([None]), "None"),
     ],
 )
-def test_a_paint_without_a_picture_is_told_so(drawn, words):
+def test_a_paint_without_a_picture_is_refused(drawn, words):
     with pytest.raises(ValueError, match=words):
         prompt_box(lambda text: drawn, "one")
 

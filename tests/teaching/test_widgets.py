@@ -152,7 +152,7 @@ def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, word
         (described(9).png(dpi=1)[:60], "60 bytes .* are no complete PNG"),
     ],
 )
-def test_a_draw_that_returns_no_picture_is_told_which_values_it_had(drawn, words):
+def test_an_error_about_what_draw_returned_names_the_values_it_had(drawn, words):
     with pytest.raises(ValueError, match=words) as caught:
         explore(lambda t, kind: drawn, t=[7], kind=["b"])
     assert caught.value.__notes__ == ["while drawing t = 7, kind = 'b'"]
