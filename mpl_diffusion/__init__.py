@@ -88,6 +88,7 @@ _HOME = {
     "evaluation.tables": ["load_table"],
     "teaching.widgets": ["explore", "player", "particles", "watch", "prompt_box"],
     "teaching.exercises": ["check"],
+    "teaching.exam": ["exam_cards"],
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 _ROOMS = {"plots": "teaching.plots"}

@@ -78,7 +78,7 @@ def load(name: str | Path) -> nn.Module:
 
 
 def model_header(name: str | Path) -> dict:
-    """What a model's file tells of itself: recipe, seed, steps, batch, data, precision, torch; `quality` as a dict."""
+    """The header of a model's file: recipe, seed, steps, batch, data, precision, torch; `quality` as a dict."""
     found = load_tensors(_find(name))[1]
     return {**found, "quality": json.loads(found["quality"])}
 

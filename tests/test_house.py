@@ -1,6 +1,7 @@
 """The rooms and their floors: imports only go down, and importing the package fetches nothing heavy."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -180,3 +181,17 @@ def test_using_the_core_fetches_neither_drawing_nor_widgets_nor_downloads():
     )
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert run.stdout == "[]\n", run.stderr
+
+
+def test_the_readme_says_what_each_folder_imports():
+    """Its table, row by row, but for checks and files, which stand below all."""
+    readme = (HOME.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \| .* \| (.*)\|$", readme, re.M)
+    said = {name: set(re.findall(r"`(\w+)`", imported)) for name, imported in rows}
+    found = {name: set() for name in said}
+    for room, file in ROOMS.items():
+        if wing(room) in found:
+            names = imports(room, file.read_text(encoding="utf-8"))
+            found[wing(room)] |= {wing(name) for name, ours in names if ours} - {wing(room), "checks", "files"}
+    assert said == found
+    assert set(said) == {folder.name for folder in HOME.iterdir() if (folder / "__init__.py").exists()} | {"models"}

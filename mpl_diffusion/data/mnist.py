@@ -1,4 +1,4 @@
-"""MNIST's door: 28x28 handwritten digits, found, fetched once, or stood in for.
+"""MNIST, 28x28 handwritten digits: read from a folder, or fetched once; offline, a stand-in.
 
 `mnist()` looks in the folder that the variable MPL_DIFFUSION_MNIST names, or else in a per-user cache, which it fills
 from the first mirror that answers. With neither files nor network it enlarges the 8x8 digits that scikit-learn carries,

@@ -1,4 +1,4 @@
-"""Does a picture show what its caption says? A reader that was trained on clean scenes alone says what it sees."""
+"""Does a picture show what its caption says? A reader, a classifier trained on clean scenes alone, judges."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A U-Net on the table: what its blocks see, what they cost, and what it answers when one of them is taken out.
+"""Tools to examine a U-Net: what its blocks compute, what they cost, and what it predicts without one of them.
 
-All by hooks: the network itself is read, never changed, and is whole again afterwards, whatever happened meanwhile.
+All by hooks: the network itself is never changed, and the hooks are removed afterwards, also after an error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _free(name: str, taken: dict) -> str:
 
 
 class Hooks:
-    """A `with` that hangs hooks into a network and takes them out again, whatever happens; as often as you like."""
+    """A context manager that registers hooks on a network and always removes them; it can be used again."""
 
     def __init__(self, hang: Callable[[], Iterable]):
         self.hang, self.hung = hang, []
@@ -64,7 +64,7 @@ class Hooks:
 def ablate(net: nn.Module, *parts: str) -> Hooks:
     """with ablate(net, "skips"): ...  takes parts out of a network, or of a denoiser that holds one.
 
-    "skips": zeros come across. "attention": positions do not see each other. "time": nobody is told the time.
+    "skips": zeros come across. "attention": positions do not see each other. "time": no block receives the time.
     "labels": every id is 0, "nothing". The rest was trained beside the part and expects it: what you see is how much
     *this* network leans on it, not how well another would do that never had it.
     """

@@ -61,7 +61,7 @@ def dynamic_threshold(denoiser, process: Process, share: float = 0.995, bound: f
 
 
 def classifier_free(denoiser, w, *, negative: Tensor | None = None, rescale: float = 0.0):
-    """Classifier-free guidance: past what "nothing" would say, towards what `cond` says.
+    """Classifier-free guidance: from the unconditional prediction towards the conditional one, and for w > 1 beyond it.
 
         eps = eps_uncond + w (eps_cond - eps_uncond)
 

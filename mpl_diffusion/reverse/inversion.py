@@ -1,4 +1,4 @@
-"""From an image up to its code x_T, and the arc between two codes. Nothing here is random: DDIM leads back again."""
+"""DDIM inversion, from an image to its code x_T, and spherical interpolation between two codes."""
 
 from __future__ import annotations
 

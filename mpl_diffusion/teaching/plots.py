@@ -1,4 +1,4 @@
-"""Every figure of the course is one call into this room. The only place that imports matplotlib.
+"""Every figure of the course is one call of a function here. The only file that imports matplotlib.
 
 Colours have one meaning throughout (Okabe & Ito 2008, told apart by the colour-blind): DATA and signal, NOISE, LEARNED
 (whatever a network predicts or generates), TRUTH (exact, dashed), MISTAKE, and the colours of COMPARED for methods,
@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
 DATA, NOISE, LEARNED, TRUTH, MISTAKE = "#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7"
@@ -127,6 +128,7 @@ def lines(
         ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if logx else "linear", yscale="log" if logy else "linear")
         if ylim:
             ax.set_ylim(*ylim)
+        _label_decades(ax)
         for name, (px, py) in (marks or {}).items():
             ax.plot([px], [py], "o", color="black", markersize=8)
             ax.annotate(name, (px, py), (9, 7), textcoords="offset points", fontsize=13)
@@ -150,9 +152,19 @@ def points(
 
 
 def images(
-    rows: Sequence, names: Sequence[str] = (), *, columns: Sequence[str] = (), scale=(-1, 1), alt: str = "", ax=None
+    rows: Sequence,
+    names: Sequence[str] = (),
+    *,
+    columns: Sequence[str] = (),
+    scale=(-1, 1),
+    bar: str = "",
+    alt: str = "",
+    ax=None,
 ):
-    """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; named at the left and above."""
+    """Rows of images, each (n, 1, H, W), (n, 3, H, W) or (n, H, W), in [-1, 1]; named at the left and above.
+
+    `bar`: what the greys mean, beside a bar that runs from black, scale[0], to white, scale[1].
+    """
     rows = [_stack(r) for r in rows]
     if not rows:
         raise ValueError("images needs at least one row of images")
@@ -167,7 +179,11 @@ def images(
     height = width * sheet.shape[0] / sheet.shape[1] + above
     picture, ax = _one(ax, alt or f"images: {', '.join(names) or len(rows[0])}", width + margin, height)
     with rc_context(STYLE):
-        ax.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        shown = ax.imshow(sheet, cmap="gray", vmin=0, vmax=1)
+        if bar:
+            values = (scale[0], (scale[0] + scale[1]) / 2, scale[1])
+            labels = [f"{value:g}".replace("-", "\u2212") for value in values]
+            _bar(shown, ax, bar, ticks=(0, 0.5, 1)).set_ticklabels(labels)
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         if len(names):
@@ -247,23 +263,36 @@ def bars(
         if floor is not None:
             ax.axvline(floor, color=TRUTH, linestyle="--")
         ax.set(xlabel=xlabel, xscale="log" if logx else "linear")
+        _label_decades(ax)
         ax.tick_params(axis="y", length=0)
     return picture
 
 
 def heat(
-    values, *, x=None, y=None, xlabel="", ylabel="", name: str = "", scale=(None, None), alt: str = "", ax=None
+    values,
+    *,
+    x=None,
+    y=None,
+    xlabel="",
+    ylabel="",
+    name: str = "",
+    scale=(None, None),
+    bar: str | None = "",
+    alt: str = "",
+    ax=None,
 ) -> Picture | None:
     """A table (rows, columns) as shades with a bar beside it, row 0 lowest: black is high.
 
-    White to black goes over `scale`, or over all numbers of the table.
+    White to black goes over `scale`, or over all numbers of the table. `bar` is the bar's label; with None it is left
+    out, where maps of one scale stand side by side and the last has it.
     """
     picture, ax = _one(ax, alt or f"heat map of {ylabel} by {xlabel}", 8.4, 4.0)
     values = np.asarray(values)
     with rc_context(STYLE):
         x, y = (np.arange(n) if v is None else np.asarray(v) for v, n in ((x, values.shape[1]), (y, values.shape[0])))
         mesh = ax.pcolormesh(x, y, values, cmap="Greys", vmin=scale[0], vmax=scale[1], rasterized=True)
-        _bar(mesh, ax)
+        if bar is not None:
+            _bar(mesh, ax, bar)
         ax.set(xlabel=xlabel, ylabel=ylabel)
         ax.set_title(name, fontsize=14)
     return picture
@@ -374,12 +403,22 @@ def _row(axes, n: int, alt: str):
     return panels(n, max(each * n, 3.4), each + 0.45, alt)
 
 
-def _bar(mesh, ax, label: str = "", ticks=None) -> None:
+def _label_decades(ax) -> None:
+    """A log axis of up to three decades reads 1, 2, 5, 10, 20, ... in plain numbers, not its powers of ten alone."""
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        if axis.get_scale() == "log" and high <= 1000 * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _bar(mesh, ax, label: str = "", ticks=None):
     """The scale of a heat map, at its right."""
     bar = ax.figure.colorbar(mesh, ax=ax, label=label, ticks=ticks, fraction=0.06, pad=0.02)
     bar.outline.set_edgecolor("#bbbbbb")
     if ticks is None:
         bar.ax.locator_params(nbins=5)
+    return bar
 
 
 def _square(ax, limit: float, name: str) -> None:

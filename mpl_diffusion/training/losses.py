@@ -1,4 +1,4 @@
-"""What an autoencoder is trained for: to reproduce, in the eyes of a network, past a discriminator, near N(0, I).
+"""The losses of an autoencoder: pixels, a perceptual distance, an adversarial term, and the KL to N(0, I).
 
     L = |x - x_hat| + perceptual + lambda adversarial + KL       each with a weight (Rombach et al. 2022, eq. 25)
 

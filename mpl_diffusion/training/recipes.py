@@ -97,7 +97,7 @@ def scene_reader(steps: int = 5_000, batch: int = 128, *, seed: int = 0, device:
 def scenes_autoencoder_no_gan(
     steps: int = 2_000, batch: int = 64, *, f: int = 8, seed: int = 0, device: Device = "cpu", **how
 ) -> Recipe:
-    """Scenes to latents f times less wide, and back: likeness and a little KL (see `compress`)."""
+    """Scenes to latents f times less wide, and back: likeness and a little KL (see `losses`)."""
     models.load("scene-reader")  # it measures in the end: better to miss it now
     torch.manual_seed(seed)
     autoencoder, perceptual = Autoencoder(f).to(device), PerceptualLoss(models.load("digit-classifier")).to(device)
@@ -132,7 +132,7 @@ def scenes_autoencoder(steps: int = 400, batch: int = 64, *, seed: int = 0, devi
 def scenes_latent(steps: int = 8_000, batch: int = 128, *, seed: int = 0, device: Device = "cpu", **how) -> Recipe:
     """Captions to latents: L_simple for v, 15 % of the captions dropped, on scaled latents of 60,000 scenes.
 
-    The weights in the box began with those of such a run, and went on for 12,000 steps on other scenes (seed 1).
+    The shipped weights started from those of such a run, with 12,000 more steps on other scenes (seed 1).
     """
     for name in ("scene-reader", "scenes-autoencoder"):
         models.load(name)  # they measure in the end: better to miss them now

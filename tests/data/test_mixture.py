@@ -46,10 +46,10 @@ def test_the_density_integrates_to_1():
 @kinds
 @pytest.mark.parametrize("t", [0, 1, 60, 200])
 def test_score_is_the_gradient_of_log_prob_at_every_t(m, t):
-    law, x = m.at(SCHEDULE, t), 2 * torch.randn(50, 2, dtype=torch.float64)
+    marginal, x = m.at(SCHEDULE, t), 2 * torch.randn(50, 2, dtype=torch.float64)
     x.requires_grad_()
-    (gradient,) = torch.autograd.grad(law.log_prob(x).sum(), x)
-    torch.testing.assert_close(law.score(x.detach()), gradient, rtol=1e-9, atol=1e-9)
+    (gradient,) = torch.autograd.grad(marginal.log_prob(x).sum(), x)
+    torch.testing.assert_close(marginal.score(x.detach()), gradient, rtol=1e-9, atol=1e-9)
 
 
 @kinds
@@ -84,17 +84,17 @@ def test_a_time_per_row_gives_what_each_row_gives_alone(m, conditional):
 @kinds
 @pytest.mark.parametrize("t", [0, 40])
 def test_id_k_plus_1_means_component_k_alone_and_id_0_means_any(m, t):
-    law, x = m.at(SCHEDULE, t), torch.randn(20, 2, dtype=torch.float64)
+    marginal, x = m.at(SCHEDULE, t), torch.randn(20, 2, dtype=torch.float64)
     for k in range(3):
-        cov = law.cov if law.cov.ndim == 2 else law.cov[k]
+        cov = marginal.cov if marginal.cov.ndim == 2 else marginal.cov[k]
         cond = torch.full((20, 1), k + 1)
-        alone = MultivariateNormal(law.mean[k], cov)
-        torch.testing.assert_close(law.log_prob(x, cond), alone.log_prob(x), rtol=1e-10, atol=1e-10)
-        pull = (law.mean[k] - x) @ torch.linalg.inv(cov)
-        torch.testing.assert_close(law.score(x, cond), pull, rtol=1e-9, atol=1e-9)
+        alone = MultivariateNormal(marginal.mean[k], cov)
+        torch.testing.assert_close(marginal.log_prob(x, cond), alone.log_prob(x), rtol=1e-10, atol=1e-10)
+        pull = (marginal.mean[k] - x) @ torch.linalg.inv(cov)
+        torch.testing.assert_close(marginal.score(x, cond), pull, rtol=1e-9, atol=1e-9)
     anything = torch.zeros(20, 1, dtype=torch.long)
-    torch.testing.assert_close(law.log_prob(x, anything), law.log_prob(x))
-    torch.testing.assert_close(law.score(x, anything), law.score(x))
+    torch.testing.assert_close(marginal.log_prob(x, anything), marginal.log_prob(x))
+    torch.testing.assert_close(marginal.score(x, anything), marginal.score(x))
 
 
 def test_labels_gather_components_into_classes():
@@ -151,7 +151,7 @@ def test_samples_come_from_each_component_in_its_share_and_repeat_with_their_gen
 
 @kinds
 @pytest.mark.parametrize("schedule", [SCHEDULE, cosine(200)], ids=["linear", "cosine"])
-def test_noisy_data_have_the_moments_of_the_law_at_t(m, schedule):
+def test_noisy_data_have_the_moments_of_the_distribution_at_t(m, schedule):
     mean, cov = m.moments()
     for t in (0, 50, 200):
         mean_t, cov_t = m.at(schedule, t).moments()

@@ -32,13 +32,13 @@ def test_its_scale_is_the_integral_along_the_curve():
     torch.testing.assert_close(scale, expected, rtol=0, atol=1e-7)
 
 
-def test_the_samples_of_scikit_learn_and_of_the_exact_law_cannot_be_told_apart():
+def test_the_samples_of_scikit_learn_and_of_the_exact_distribution_cannot_be_told_apart():
     exact = exact_roll().sample(700, torch.Generator().manual_seed(0))
     assert two_sample_test(swiss_roll(700, seed=1), exact, permutations=200) > 0.05
     assert two_sample_test(swiss_roll(700, seed=1), 1.25 * exact, permutations=200) < 0.02  # the test would notice
 
 
-def test_the_roll_is_standardised_by_its_law_not_by_its_sample():
+def test_the_roll_is_standardised_by_its_distribution_not_by_its_sample():
     """So two samples share one scale: each is one shift and one scale away from scikit-learn's own points."""
     from sklearn.datasets import make_swiss_roll
 

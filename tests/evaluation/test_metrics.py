@@ -1,4 +1,4 @@
-"""Distances: exact answers where there are any, and the right law where there is chance."""
+"""Distances: exact answers where there are any, and the right distribution where there is chance."""
 
 import math
 
@@ -88,8 +88,8 @@ def test_energy_distance_is_its_formula(shape):
     assert energy_distance(x, x) == pytest.approx(0, abs=1e-12)
 
 
-def test_energy_distance_of_two_normal_laws_is_the_closed_form():
-    """E|N(m, 2)| = 2/sqrt(pi) exp(-m^2/4) + m erf(m/2); equal quantiles of both laws instead of random draws."""
+def test_energy_distance_of_two_normal_distributions_is_the_closed_form():
+    """E|N(m, 2)| = 2/sqrt(pi) exp(-m^2/4) + m erf(m/2); quantiles of both distributions instead of random draws."""
     n, m = 1000, 1.5
     q = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     x = torch.distributions.Normal(torch.tensor(0.0).double(), 1.0).icdf(q)[:, None]
@@ -97,7 +97,7 @@ def test_energy_distance_of_two_normal_laws_is_the_closed_form():
     assert energy_distance(x, x + m) == pytest.approx(2 * between - 4 / math.sqrt(math.pi), rel=2e-3)
 
 
-def test_p_values_are_uniform_when_both_samples_share_their_law():
+def test_p_values_are_uniform_when_both_samples_share_their_distribution():
     """300 tests with 19 permutations: p is k/20 with equal chance; chi-square over the 20 values."""
     rng = torch.Generator().manual_seed(0)
     p = [two_sample_test(*torch.randn(2, 15, 2, generator=rng), permutations=19, seed=k) for k in range(300)]
@@ -132,7 +132,7 @@ def with_moments(n, mean, factor):
     return torch.as_tensor(mean).double() + z @ torch.as_tensor(factor).double().T
 
 
-def test_frechet_of_two_normal_laws_with_the_same_axes_is_the_closed_form():
+def test_frechet_of_two_normal_distributions_with_the_same_axes_is_the_closed_form():
     """|mu - nu|^2 + sum (s_i - r_i)^2, stds s and r along the axes; turning the axes changes nothing."""
     s, r = torch.tensor([[0.5, 1.0, 2.0, 0.0], [1.5, 1.0, 0.1, 3.0]]).double()
     x, y = with_moments(50, [1.0, 0, 0, 0], s.diag()), with_moments(80, [0.0, 2, 0, 0], r.diag())
@@ -142,7 +142,7 @@ def test_frechet_of_two_normal_laws_with_the_same_axes_is_the_closed_form():
     assert frechet(x @ turn, y @ turn) == pytest.approx(expected, rel=1e-12)
 
 
-def test_frechet_of_two_normal_laws_with_other_axes_is_the_closed_form():
+def test_frechet_of_two_normal_distributions_with_other_axes_is_the_closed_form():
     """In the plane tr M^(1/2) = (tr M + 2 det(M)^(1/2))^(1/2), M = S_x S_y, which need not be symmetric."""
     a, b = torch.tensor([[1.0, 0.0], [0.8, 0.3]]).double(), torch.tensor([[0.2, 0.9], [0.0, 1.4]]).double()
     M = a @ a.T @ b @ b.T

@@ -1,4 +1,4 @@
-"""The tables: exact figures, exact laws, and what is refused."""
+"""The tables: exact figures, exact distributions, and what is refused."""
 
 import math
 

@@ -84,7 +84,7 @@ def test_loss_is_the_mean_square_distance_from_the_target(predicts, shape):
     torch.testing.assert_close(denoiser.net.x, process.diffuse(x0, t, eps))
 
 
-def test_loss_draws_eps_from_a_normal_law_and_t_from_1_to_T():
+def test_loss_draws_eps_from_a_normal_distribution_and_t_from_1_to_T():
     denoiser = Denoiser(Answer(), linear(100))
     value = float(denoiser.loss(torch.zeros(4000, 2)))  # the network says 0, so this is E eps^2 = 1
     assert abs(value - 1) < 4 * (2 / 8000) ** 0.5

@@ -186,11 +186,11 @@ def test_guiding_one_gaussian_by_another_multiplies_stds_and_does_not_tilt_the_d
     schedule, wide, narrow = cosine(1000), 1.0, 0.5
     ones = torch.ones(1, dtype=torch.float64)
 
-    def law(std):
+    def gaussian(std):
         return GaussianMixture(ones, 0 * ones[None], std**2 * ones[None, None]).denoiser(schedule)
 
     def either(x, t, cond):
-        return torch.where(cond == 0, law(wide)(x, t), law(narrow)(x, t))
+        return torch.where(cond == 0, gaussian(wide)(x, t), gaussian(narrow)(x, t))
 
     x_T = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)  # the map is linear: one point would do
     x = final(ddim(classifier_free(either, w), schedule, x_T, steps=500, cond=torch.ones(2, 1, dtype=torch.long)))

@@ -77,7 +77,7 @@ def test_a_gaussian_on_the_line_and_in_five_dimensions_is_known_too():
         torch.testing.assert_close(nats, data.at(sde, sde.t_min).log_prob(x), rtol=0, atol=1e-4)
 
 
-def test_the_bias_of_the_standard_normal_prior_is_what_it_differs_from_the_law_at_T():
+def test_the_bias_of_the_standard_normal_prior_is_what_it_differs_from_the_distribution_at_T():
     """Up to 1e-2 nats here: more than the solver's error by far. It is log N(x_1; 0, I) - log p_1(x_1)."""
     sde = VP()
     x = points(sde)

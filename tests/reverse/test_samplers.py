@@ -1,4 +1,4 @@
-"""Samplers against the textbook, against each other, and against walks whose law is known exactly."""
+"""Samplers against the textbook, against each other, and against walks whose distribution is known exactly."""
 
 import math
 import weakref
@@ -151,10 +151,10 @@ def test_a_step_s_x0_is_what_the_denoiser_saw_from_where_it_came():
     assert repr(step) == "Step(t=0, x (3, 1, 8, 8))" and isinstance(step, Step)
 
 
-# ----------------------------------------------------------------------------------- walks whose law is known exactly
+# ---------------------------------------------------------------------------- walks whose distribution is known exactly
 
 
-def law(sample, exact, schedule, steps, **options):
+def moments(sample, exact, schedule, steps, **options):
     """The mean and the variance of where a walk ends when the data are one Gaussian on the line.
 
     The exact denoiser is then affine in x, so the end is affine in (x_T, z_1, z_2, ...): one row of x per source, with
@@ -174,7 +174,7 @@ def test_ddpm_with_beta_keeps_standard_normal_data_standard_normal_on_any_stride
     schedule = linear(200)
     exact = mixture_1d([1], [0], [1]).denoiser(schedule)
     last = int(schedule.times(steps or 200)[-2])
-    mean, variance = law(ddpm, exact, schedule, steps, variance="beta")
+    mean, variance = moments(ddpm, exact, schedule, steps, variance="beta")
     assert mean == pytest.approx(0, abs=1e-12) and variance == pytest.approx(float(schedule.alpha_bar[last]), rel=1e-12)
 
 
@@ -184,7 +184,7 @@ def test_ddpm_with_beta_tilde_brings_every_start_to_data_that_are_one_point(step
     schedule, point = linear(200), torch.tensor([[0.7]], dtype=torch.float64)
     exact = EmpiricalDenoiser(point, schedule)
     n = steps or 200
-    # as in `law`: the mean of q(x_T | x_0) in row 0, and beside it one standard deviation of each source alone
+    # as in `moments`: the mean of q(x_T | x_0) in row 0, and beside it one standard deviation of each source alone
     sources = torch.cat([torch.zeros(1, n + 1), torch.eye(n + 1)]).double()
     x = schedule.diffuse(point.expand(n + 2, 1), 200, sources[:, :1])
     noise = [sources[:, k : k + 1] for k in range(1, n + 1)]
@@ -205,19 +205,19 @@ def test_ddim_multiplies_standard_normal_data_by_a_product_of_cosines(steps):
     torch.testing.assert_close(end, x * torch.cos(angle.diff()).prod(), rtol=1e-12, atol=1e-14)
 
 
-def test_with_strides_both_variances_miss_the_law_and_ddim_reaches_it_at_first_order():
+def test_with_strides_both_variances_miss_the_distribution_and_ddim_reaches_it_at_first_order():
     """Data N(0.5, 0.626^2). With 50 of 1000 steps beta_tilde leaves too little variance, beta too much."""
     schedule, std = linear(1000), math.sqrt(0.392)
     exact = mixture_1d([1], [0.5], [std]).denoiser(schedule)
     tilde, beta, deterministic = (
-        law(ddpm, exact, schedule, 50, variance="beta_tilde"),
-        law(ddpm, exact, schedule, 50, variance="beta"),
-        law(ddim, exact, schedule, 50),
+        moments(ddpm, exact, schedule, 50, variance="beta_tilde"),
+        moments(ddpm, exact, schedule, 50, variance="beta"),
+        moments(ddim, exact, schedule, 50),
     )
     assert tilde[1] < 0.35 < deterministic[1] < 0.392 < 0.40 < beta[1]
     for mean, _ in (tilde, beta, deterministic):
         assert mean == pytest.approx(0.5, abs=0.02)
-    errors = [abs(law(ddim, exact, schedule, n)[1] - 0.392) for n in (25, 50, 100, 200)]
+    errors = [abs(moments(ddim, exact, schedule, n)[1] - 0.392) for n in (25, 50, 100, 200)]
     assert all(coarse > 1.7 * fine for coarse, fine in zip(errors, errors[1:], strict=False))  # halved with the step
 
 
@@ -225,7 +225,7 @@ def test_all_steps_of_ddpm_reproduce_the_variance_of_the_data_to_five_percent():
     schedule = linear(300, 1e-4 * 1000 / 300, 0.02 * 1000 / 300)
     exact = mixture_1d([1], [0.5], [0.6]).denoiser(schedule)
     for variance in ("beta", "beta_tilde"):
-        mean, square = law(ddpm, exact, schedule, None, variance=variance)
+        mean, square = moments(ddpm, exact, schedule, None, variance=variance)
         assert mean == pytest.approx(0.5, abs=5e-3) and square == pytest.approx(0.36, rel=0.05)
 
 

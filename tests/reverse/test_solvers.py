@@ -1,4 +1,4 @@
-"""Walks in continuous time, against formulas, laws that are known exactly, and each other."""
+"""Walks in continuous time, against formulas, distributions that are known exactly, and each other."""
 
 import math
 import weakref
@@ -199,7 +199,7 @@ def test_each_solver_converges_with_its_order_on_an_exact_score():
             assert abs(slope - order) < allowed, f"{name}: {coarse:.1e}, {middle:.1e}, {fine:.1e}"
 
 
-# ----------------------------------------------------------------------------------- laws that are known exactly
+# --------------------------------------------------------------------------- distributions that are known exactly
 
 
 @sdes
@@ -218,11 +218,11 @@ def test_the_ode_carries_a_gaussian_by_its_quantiles(sde):
     torch.testing.assert_close(there, quantile(1.0), rtol=1e-7, atol=1e-7)
 
 
-def moments(sample, data, process, x_law, n):
+def moments(sample, data, process, x_moments, n):
     """Mean and variance of where a walk ends for one Gaussian on the line, exactly: the walk is affine in x_T and each
     noise, so one row of x per source, with a 1 there and 0 elsewhere, reads off its factor."""
     sources = torch.cat([torch.zeros(1, n + 1), torch.eye(n + 1)]).double()
-    mean, std = x_law
+    mean, std = x_moments
     end = final(
         sample(data.denoiser(process), mean + std * sources[:, :1], [sources[:, k : k + 1] for k in range(1, n + 1)])
     )
@@ -234,11 +234,11 @@ def test_one_marginal_has_many_paths(churn):
     """From ODE to SDE and beyond: each ends in p_{t_min}, and halving the step halves what is missing."""
     sde, data = VP(t_min=0.01), mixture_1d([1], [0.5], [0.6])
     end, begin = data.at(sde, sde.t_min), data.at(sde, 1.0)
-    law = float(begin.mean), float(begin.cov.sqrt())
+    start = float(begin.mean), float(begin.cov.sqrt())
     off = []
     for n in (100, 200, 400):
         mean, variance = moments(
-            lambda exact, x, noise, n=n: euler_maruyama(exact, sde, x, n, churn, noise=noise), data, sde, law, n
+            lambda exact, x, noise, n=n: euler_maruyama(exact, sde, x, n, churn, noise=noise), data, sde, start, n
         )
         off.append((abs(mean - float(end.mean)), abs(variance - float(end.cov))))
     assert all(error < 0.01 for error in off[-1])

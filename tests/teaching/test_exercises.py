@@ -3,7 +3,6 @@
 import functools
 import inspect
 import math
-import pydoc
 import re
 from unittest import mock
 
@@ -29,9 +28,9 @@ from mpl_diffusion import (
 from mpl_diffusion.forward.posterior import posterior
 from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
 from mpl_diffusion.nets.unet import ResBlock
-from mpl_diffusion.teaching.exercises import EXERCISES, NOTEBOOKS, Case, Exercise, check, judge
+from mpl_diffusion.teaching.exercises import EXERCISES, judge
 from mpl_diffusion.teaching.exercises.engine import Attempt
-from mpl_diffusion.teaching.exercises.latent_diffusion import Parts
+from mpl_diffusion.teaching.exercises.image_to_image import Parts
 
 MISTAKES = [
     pytest.param(exercise, mistake, id=f"{exercise.name}: {mistake.sentence[:50]}")
@@ -293,6 +292,21 @@ def test_another_right_way_to_write_it_is_right():
     assert said("noise_std", lambda a: torch.pow(1 - a, 0.5)).status == "right"
     assert said("half_point", lambda a: (a > 0.5).sum()).status == "right"
     assert said("lecture_index", functools.partial(lambda t, one: t - one, one=1)).status == "right"
+    assert said("lecture_index", lambda t: int(t) - 1).status == "right"
+
+
+def squared_differences(s, t):
+    return ((s[:, None] - t[None]) ** 2).sum((2, 3, 4)).argmin(1)
+
+
+def products(s, t):
+    square = (t**2).sum((1, 2, 3))
+    return (square - 2 * torch.einsum("nchw,mchw->nm", s, t)).argmin(1)
+
+
+@pytest.mark.parametrize("answer", [squared_differences, products])
+def test_the_nearest_image_is_looked_for_among_images_as_the_text_says(answer):
+    assert said("nearest", answer).status == "right"
 
 
 # ------------------------------------------------------------------------------------------- the usual mistakes
@@ -315,6 +329,7 @@ def test_no_sentence_shows_the_solution_or_raises_its_voice(exercise):
     for _, sentence in exercise.mistakes:
         assert not any(formula in sentence for formula in formulas)
         assert not re.search(r"!|simply|obviously|just ", sentence)
+        assert not re.search(r"Asked is|on its head|[Mm]ind the|without a word|in silence", sentence)  # plain English
         assert sentence.endswith((".", "?"))
 
 
@@ -329,206 +344,3 @@ def test_a_missing_reshape_is_found_though_28_images_run_in_silence():
     )  # points with one t, images with one t and with a batch
     assert any(isinstance(a, RuntimeError) for a in answers)
     assert "Reshape it" in said("diffuse", my_diffuse).message
-
-
-# ------------------------------------------------------------------------------------------------ everything else
-
-
-def returns_ellipsis(x0, t, eps, alpha_bar):
-    """Jump to t."""
-    return ...
-
-
-def has_an_empty_body(x0, t, eps, alpha_bar):
-    """Jump to t."""
-
-
-def has_three_dots(x0, t, eps, alpha_bar): ...
-
-
-def raises_not_implemented(x0, t, eps, alpha_bar):
-    raise NotImplementedError("write me")
-
-
-def keeps_a_gap(x0, t, eps, alpha_bar):
-    x_t = ...
-    return x_t
-
-
-@pytest.mark.parametrize(
-    "stub", [returns_ellipsis, has_an_empty_body, has_three_dots, raises_not_implemented, keeps_a_gap]
-)
-def test_an_untouched_stub_is_not_attempted_yet(stub):
-    message = f"not attempted yet: write the body of {stub.__name__}, then run this cell again"
-    assert said("diffuse", stub) == ("untouched", message)
-
-
-def test_a_gap_in_a_formula_is_not_finished_yet():
-    verdict = said("diffuse", lambda x0, t, eps, alpha_bar: ... * x0 + (1 - alpha_bar[t]) * eps)
-    assert verdict.status == "untouched" and "`...` still stands" in verdict.message
-
-
-def forgets_return(x0, t, eps, alpha_bar):
-    DIFFUSE.solution(x0, t, eps, alpha_bar)
-
-
-def misspells(x0, t, eps, alpha_bar):
-    return alfa_bar[t] * x0  # noqa: F821
-
-
-OTHERS = [
-    (forgets_return, "wrong", "returns nothing"),
-    (lambda x0, t, eps, alpha_bar: (x0, eps), "wrong", "returns a tuple; expected one tensor"),
-    (lambda x0, t, eps, alpha_bar: x0.numpy(), "wrong", "returns a ndarray; expected one tensor"),
-    (lambda x0, t, eps, alpha_bar: x0[:1].sum(), "wrong", "shape (); expected shape (1, 2)"),
-    (lambda x0, t, eps, alpha_bar: DIFFUSE.solution(x0, t, eps, alpha_bar).float(), "wrong", "torch.float32; expected"),
-    (lambda x0, t, eps, alpha_bar: DIFFUSE.solution(x0, t, torch.randn_like(eps), alpha_bar), "wrong", "draw none"),
-    (lambda x0, t, eps, alpha_bar: 0.5 * (x0 + eps), "wrong", "You never use t and alpha_bar"),
-    (lambda x0, t, alpha_bar: x0, "crash", "takes (x0, t, alpha_bar); expected the arguments of diffuse(x0, t, eps"),
-    (lambda t, x0, eps, alpha_bar: x0, "crash", "in this order"),
-    (torch.ones(3), "crash", "wants the function itself"),
-    (
-        misspells,
-        "crash",
-        "name 'alfa_bar' is not defined. It stops at the line `return alfa_bar[t] * x0  # noqa: F821`. Is that",
-    ),
-    (lambda x0, t, eps, alpha_bar: alpha_bar[t + 999] * x0, "crash", "T + 1 rows"),
-    (lambda x0, t, eps, alpha_bar: alpha_bar[t / 2] * x0, "crash", "whole number"),
-    (lambda x0, t, eps, alpha_bar: math.sqrt(alpha_bar[t]) * x0, "crash", "math.sqrt take one number"),
-    (lambda x0, t, eps, alpha_bar: x0 if t > 0 else eps, "crash", "`if` wants one True or False"),
-    (lambda x0, t, eps, alpha_bar: alpha_bar[t].squareroot() * x0, "crash", "misspelt"),
-    (lambda x0, t, eps, alpha_bar: 2 * alpha_bar[t] * x0, "crash", "When t has shape (B,), so has alpha_bar[t]"),
-    (lambda x0, t, eps, alpha_bar: alpha_bar[t[:, None]] * x0, "crash", "a plain number here"),
-    (lambda x0, t, eps, alpha_bar: 1 / 0, "crash", "stops with ZeroDivisionError"),
-]
-
-
-@pytest.mark.parametrize("function, status, words", OTHERS, ids=[words for _, _, words in OTHERS])
-def test_anything_else_is_met_with_words_and_never_raises(function, status, words):
-    verdict = said("diffuse", function)
-    assert verdict.status == status
-    assert words in verdict.message.replace("\n", " ")
-
-
-def test_a_wrong_answer_is_told_where_it_is_right_and_given_one_example():
-    def my_diffuse(x0, t, eps, alpha_bar):
-        return DIFFUSE.solution(x0, t if isinstance(t, int) else t[-1], eps, alpha_bar)
-
-    assert said("diffuse", my_diffuse) == (
-        "wrong",
-        "diffuse: not yet.\n"
-        "Right on points with one t and images with one t; "
-        "wrong on points with a batch of t and images with a batch of t.\n"
-        "For example, take x0 = [[1], [1]], t = [1, 2], eps = [[0], [1]], alpha_bar = [1, 0.64, 0.36].\n"
-        "Expected is [[0.8], [1.4]], and you give [[0.6], [1.4]].\n"
-        'Stuck? A tested solution is folded away below; check.solution("diffuse") shows it too.',
-    )
-
-
-@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
-def test_a_wrong_answer_to_any_exercise_is_met_with_words(exercise):
-    verdict = judge(exercise, lambda *args: 3 * exercise.solution(*args) + 7)
-    assert verdict.status == "wrong" and "Stuck?" in verdict.message
-
-
-def test_an_example_writes_tuples_out():
-    words = "For example, take kernels = [3], strides = [1].\nExpected is 3, and you give 16.\n"
-    assert words in said("receptive_field", lambda k, s: 3 * EXERCISES["receptive_field"].solution(k, s) + 7).message
-
-
-def test_an_example_writes_words_in_quotes_and_a_function_by_its_name():
-    words = 'For example, take formula = "Ho & Salimans", scale = 3.\nExpected is 4, and you give 2.5.\n'
-    assert words in said("our_w", lambda formula, scale: {"Ho & Salimans": 2.5}.get(formula, scale)).message
-    words = "take guide = eps_uncond + (1 w + 1) (eps_cond - eps_uncond).\nExpected is 0, and you give 1.\n"
-    assert words in said("off_at", lambda guide: 1.0).message
-
-
-def test_parts_that_need_no_scaling_show_that_it_is_the_scale_that_is_wrong():
-    def my_way(x, t, eps, parts):
-        z = parts.scale(parts.scale(parts.encode(x)))
-        return parts.decode(parts.unscale(parts.unscale(parts.sample(parts.diffuse(z, t, eps), t))))
-
-    assert "Right on latents that need no scaling; wrong on" in said("image_to_image", my_way).message
-
-
-@pytest.mark.parametrize("inplace", [lambda x, f: x.mul_(f), lambda x, f: x.__imul__(f)])
-def test_a_right_answer_that_spoils_its_arguments_is_told_so(inplace):
-    def my_step(x, beta_t, z):
-        return inplace(x, (1 - beta_t).sqrt()) + beta_t.sqrt() * z
-
-    verdict = said("chain_step", my_step)
-    assert verdict.status == "wrong" and "changes x in place" in verdict.message
-
-
-def test_a_verdict_is_the_same_whatever_was_drawn_before_and_draws_nothing_itself():
-    def my_diffuse(x0, t, eps, alpha_bar):
-        return x0 + torch.randn_like(x0)
-
-    torch.manual_seed(1)
-    first, state = said("diffuse", my_diffuse), torch.get_rng_state()
-    torch.manual_seed(2)
-    assert said("diffuse", my_diffuse) == first
-    torch.manual_seed(1)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_built_in_function_and_an_object_are_judged_too():
-    class Doubled:
-        def __call__(self, alpha_bar_t):
-            return 2 * alpha_bar_t
-
-    assert "That is the signal" in said("noise_std", torch.sqrt).message
-    assert "Expected is 0.6, and you give 1.28." in said("noise_std", Doubled()).message
-
-
-def test_a_whole_number_must_be_one():
-    verdict = said("half_point", lambda alpha_bar: float((alpha_bar > 0.5).sum()))
-    assert verdict.status == "wrong" and "expected whole numbers" in verdict.message
-
-
-# ------------------------------------------------------------------------------------------ what the student sees
-
-
-def test_a_check_prints_its_verdict_and_returns_nothing(capsys):
-    assert check.diffuse(DIFFUSE.solution) is None
-    assert capsys.readouterr().out == "diffuse: right, on points and images, for one t and a batch of them.\n"
-    assert check.diffuse(DIFFUSE.mistakes[6].formula) is None
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "diffuse: not yet." and max(map(len, lines)) <= 100
-
-
-def test_check_lists_its_exercises_and_refuses_others_by_name():
-    assert set(dir(check)) == {*EXERCISES, "solution"}
-    assert all(name in repr(check) for name in EXERCISES)
-    with pytest.raises(AttributeError, match=r"no exercise 'difuse'; there are lecture_index, .*diffuse"):
-        check.difuse  # noqa: B018
-    with pytest.raises(AttributeError, match="no exercise 'difuse'"):
-        check.solution("difuse")
-
-
-def test_help_states_the_arguments_that_are_expected():
-    text = pydoc.plain(pydoc.render_doc(check.diffuse))
-    assert "diffuse(x0, t, eps, alpha_bar)" in text and DIFFUSE.task in text
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_a_shown_solution_is_code_that_is_right(name):
-    shown = check.solution(name)
-    assert repr(shown).startswith(f"def my_{name}(") and shown._repr_markdown_().startswith("```python\ndef")
-    scope = {"torch": torch, "math": math, "Tensor": torch.Tensor}
-    exec(shown, scope)
-    assert said(name, scope[f"my_{name}"]).status == "right"
-
-
-def test_every_name_is_used_once_and_none_hides_the_solutions():
-    names = [exercise.name for exercises in NOTEBOOKS.values() for exercise in exercises]
-    assert len(names) == len(set(names)) and "solution" not in names
-
-
-def test_a_new_exercise_is_data_alone():
-    def double(x):
-        return 2 * x
-
-    exercise = Exercise(double, "twice x", "on numbers", lambda: [Case("numbers", (3,))], mistakes=())
-    assert judge(exercise, lambda x: x + x) == ("right", "double: right, on numbers.")
-    assert "For example, take x = 3.\nExpected is 6, and you give 9." in judge(exercise, lambda x: x * x).message

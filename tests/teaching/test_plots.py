@@ -141,6 +141,22 @@ def test_a_table_is_shaded_over_its_numbers_or_over_a_given_scale():
     assert darkest() < 10 < 100 < darkest(scale=(0, 3))
 
 
+def test_a_bar_says_what_black_and_white_mean_and_can_be_left_out():
+    def bar(picture):
+        (ax,) = picture.figure.axes[1:]
+        low, high = ax.get_ylim()
+        shown = ((y, tick.get_text()) for y, tick in zip(ax.get_yticks(), ax.get_yticklabels()))
+        return ax.get_ylabel(), [text for y, text in shown if low <= y <= high]
+
+    table = np.array([[0.0, 1.0], [0.0, 0.0]])
+    assert bar(plots.heat(table, scale=(0, 1), bar="share"))[0] == "share"
+    assert len(plots.heat(table, bar=None).figure.axes) == 1
+
+    grey = plots.images([torch.zeros(1, 4, 4)], scale=(-2.5, 2.5), bar="value / std")
+    assert bar(grey) == ("value / std", ["\u22122.5", "0", "2.5"])
+    assert len(plots.images([torch.zeros(1, 4, 4)]).figure.axes) == 1
+
+
 def test_the_drawing_of_a_unet_has_its_shapes_and_a_skip_for_each_size():
     for downs in (1, 2, 3):
         sizes = [4 * 2**k for k in range(downs)][::-1]
@@ -255,3 +271,14 @@ def test_names_stand_over_and_beside_the_middle_of_their_pictures():
         [torch.zeros(3, 4, 4)] * 2, ["a", "b"], columns=["u", "v", "w"], alt="six dark squares"
     ).figure.axes[0]
     assert list(ax.get_xticks()) == [1.5, 7.5, 13.5] and list(ax.get_yticks()) == [1.5, 7.5]  # pixel k is at k
+
+
+def test_a_short_log_axis_reads_1_2_5_in_plain_numbers():
+    y = {"y": [0.3, 0.02]}
+    ax = plots.lines([4, 100], y, logx=True, logy=True, alt="a line").figure.axes[0]
+    assert {"5", "10", "20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}
+    assert {"0.05", "0.1", "0.2"} <= {text.get_text() for text in ax.get_yticklabels()}
+    long = plots.lines([1, 1e5], y, logx=True, alt="a line").figure.axes[0]
+    assert "5" not in {text.get_text() for text in long.get_xticklabels()}
+    ax = plots.bars({"a": 1.5, "b": 300.0}, logx=True, alt="bars").figure.axes[0]
+    assert {"20", "50", "100"} <= {text.get_text() for text in ax.get_xticklabels()}

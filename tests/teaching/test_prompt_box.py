@@ -19,7 +19,7 @@ PATIENCE = 20  # seconds; no test waits so long unless it fails
 WORDS = {"one": 1, "two": 2, "three": 3}
 
 
-def shade(level: int, shape=(320, 8)) -> np.ndarray:
+def shade(level: int, shape=(640, 8)) -> np.ndarray:
     return np.full(shape, level, np.uint8)
 
 
@@ -42,7 +42,7 @@ def answered(box, text: str) -> str:
 
 
 class Walk:
-    """A painter that takes a step when it is told to, and tells what became of each of its walks."""
+    """A paint function that takes a step per release, and records what became of each of its walks."""
 
     def __init__(self):
         self.started, self.closed, self.ended = [], [], []
@@ -101,11 +101,11 @@ def test_the_browser_asks_as_python_does():
     assert (box.text, box.w, shown(box), box.caption) == ("three", 4, 4, "three, guidance w = 4")
 
 
-def test_the_same_words_can_be_asked_for_again():
+def test_the_same_words_can_be_requests_for_again():
     count = iter(range(1, 9))
     box = prompt_box(lambda text: shade(next(count)), "one")
     assert answered(box, "one") == "painted" and shown(box) == 2
-    assert box._asked == 2, "the browser does not learn that it was heard"
+    assert box._requests == 2, "the browser does not learn that the request arrived"
 
 
 def test_setting_an_axis_paints_with_its_value():
@@ -161,10 +161,10 @@ def test_at_most_half_the_time_goes_into_showing_a_walk_and_its_last_picture_is_
 
 
 def test_the_picture_keeps_the_size_of_the_first():
-    shapes = iter([(320, 400), (640, 100)])
+    shapes = iter([(640, 800), (1280, 200)])
     box = prompt_box(lambda text: shade(0, next(shapes)), "one")
     assert answered(box, "two") == "painted"
-    assert box._size == [400, 320]
+    assert box._size == [800, 640]
 
 
 # Stale answers
@@ -251,7 +251,7 @@ def test_one_thread_paints_at_a_time():
 
 
 @pytest.mark.parametrize("where", ["check", "paint", "the first step"])
-def test_an_unknown_word_is_told_with_the_known_ones_and_the_picture_stays(where):
+def test_an_unknown_word_is_named_with_the_known_ones_and_the_picture_stays(where):
     def stepping(text):
         yield shade(known(text))
 
@@ -310,7 +310,7 @@ def test_any_other_error_is_shown_with_its_type(error, words):
         (iter([None]), "None"),
     ],
 )
-def test_a_paint_without_a_picture_is_told_so(drawn, words):
+def test_a_paint_without_a_picture_is_refused(drawn, words):
     with pytest.raises(ValueError, match=words):
         prompt_box(lambda text: drawn, "one")
 

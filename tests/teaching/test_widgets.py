@@ -13,13 +13,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from mpl_diffusion.teaching.widgets import explore, particles, player, watch
+from mpl_diffusion.teaching.widgets.axis import Axis
+from mpl_diffusion.teaching.widgets.progress import bar, duration
 
 WATCH = importlib.import_module("mpl_diffusion.teaching.widgets.watch")
 EXPLORE = importlib.import_module("mpl_diffusion.teaching.widgets.explore")
 
 
 def shade(level: int) -> np.ndarray:
-    return np.full((320, 8), level, np.uint8)
+    return np.full((640, 8), level, np.uint8)
 
 
 def pixels(picture: bytes) -> np.ndarray:
@@ -47,7 +49,7 @@ def test_every_combination_of_values_is_drawn_once_and_the_last_axis_runs_fastes
 
 
 def test_the_pictures_arrive_without_loss():
-    noise = np.random.default_rng(0).integers(0, 256, (320, 200, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (640, 200, 3), dtype=np.uint8)
     np.testing.assert_array_equal(sent(explore(lambda t: noise, t=[0]))[0], noise)
 
 
@@ -89,6 +91,15 @@ def test_numbers_slide_and_names_are_chosen():
     assert e._at[0] == 3
 
 
+def test_a_truth_value_is_no_number():
+    assert not Axis.of("last", [True, False, True + 1]).numeric and Axis.of("t", [0, 1.5]).numeric
+    switch, number = Axis.of("last", [False, True]), Axis.of("t", [0, 1, 2, 3])
+    assert (switch.ticks, switch.index(True), number.index(1.0)) == (("no", "yes"), 1, 1)
+    for axis, value in ((switch, 1), (number, True)):
+        with pytest.raises(ValueError, match="is not on the grid"):
+            axis.index(value)
+
+
 @pytest.mark.parametrize("value", [33, "linear", None, float("nan")])
 def test_a_value_off_the_grid_is_refused_with_those_that_are_on_it(value):
     e = explore(lambda t: shade(t), t=[0, 20, 40])
@@ -113,6 +124,12 @@ def test_a_value_off_the_grid_is_refused_with_those_that_are_on_it(value):
         ({"t": [1], "labels": {"s": "steps"}}, "labels names s"),
         ({"t": [1], "twins": {"s": ("steps", float)}}, "twins names s"),
         ({"t": [-1, 1], "twins": {"t": ("its size", abs)}}, "its size has values that read the same"),
+        ({"t": [1, 2], "twins": {"t": abs}}, r"the twin of t is .* expected \(name, function"),
+        ({"t": [1, 2], "twins": {"t": ("its size", None)}}, r"the twin of t is \('its size', None\)"),
+        ({"t": [0.0, float("nan")]}, "t holds NaN"),
+        ({"t": [1], "labels": ["t"]}, r"labels = \['t'\]; expected a value for each axis"),
+        ({"t": [1], "start": 1}, "start = 1; expected a value for each axis"),
+        ({"t": [1], "alt": 3}, "alt = 3; expected a str"),
     ],
 )
 def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, words):
@@ -128,9 +145,14 @@ def test_axes_that_make_no_sense_are_refused_before_anything_is_drawn(axes, word
         (np.zeros((2, 3, 4)), r"\(H, W\) or \(H, W, 3\)"),
         (np.array([[0.0, 2.0]]), "0 to 2"),
         (np.array([[0.0, np.nan]]), "nan"),
+        (np.array([[0, 200]]), "0 to 200; of bytes 0 ... 255 take uint8"),
+        (np.zeros((2, 2), complex), "complex128"),
+        (b"no png", "6 bytes that begin with b'no png' are no complete PNG"),
+        (b"", "0 bytes"),
+        (described(9).png(dpi=1)[:60], "60 bytes .* are no complete PNG"),
     ],
 )
-def test_a_draw_that_returns_no_picture_is_told_which_values_it_had(drawn, words):
+def test_an_error_about_what_draw_returned_names_the_values_it_had(drawn, words):
     with pytest.raises(ValueError, match=words) as caught:
         explore(lambda t, kind: drawn, t=[7], kind=["b"])
     assert caught.value.__notes__ == ["while drawing t = 7, kind = 'b'"]
@@ -143,8 +165,8 @@ def test_an_error_in_draw_stays_what_it_is_and_names_the_values():
 
 
 def test_pictures_that_weigh_too_much_are_refused(monkeypatch):
-    monkeypatch.setattr(EXPLORE, "MOST_BYTES", 100_000)
-    noise = np.random.default_rng(0).integers(0, 256, (320, 200), dtype=np.uint8)
+    monkeypatch.setattr(EXPLORE, "MOST_BYTES", 200_000)
+    noise = np.random.default_rng(0).integers(0, 256, (640, 200), dtype=np.uint8)
     with pytest.raises(ValueError, match=r"2 of 9 pictures .* coarser steps"):
         explore(lambda t: noise, t=range(9))
 
@@ -153,18 +175,24 @@ def test_figures_png_bytes_and_arrays_are_all_pictures():
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(4, 3), facecolor="black")
-    assert pixels(explore(lambda t: figure, t=[0]).picture).shape == (300, 400, 3)
+    assert pixels(explore(lambda t: figure, t=[0]).picture).shape == (450, 600, 3)
     assert not pyplot.fignum_exists(figure.number), "the figure is shown a second time under the cell"
     assert pixels(explore(lambda t: described(9).png(dpi=1), t=[0]).picture)[0, 0, 0] == 9
-    assert pixels(explore(lambda t: np.full((320, 4, 3), 0.2), t=[0]).picture)[0, 0].tolist() == [51, 51, 51]
+    assert pixels(explore(lambda t: np.full((640, 4, 3), 0.2), t=[0]).picture)[0, 0].tolist() == [51, 51, 51]
+
+
+def test_a_float_image_is_rounded_to_the_nearest_grey():
+    levels = np.array([0.0, 0.25, 0.5, 0.999, 1.0])  # 63.75, 127.5 and 254.745 of 255
+    shown = pixels(explore(lambda t: levels[None].repeat(640, 0), t=[0]).picture)
+    assert shown[0, :, 0].tolist() == [0, 64, 128, 255, 255]
 
 
 def test_a_small_image_is_shown_in_whole_blocks():
     image = np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)
     shown = pixels(explore(lambda t: image, t=[0]).picture)[..., 0]
-    assert shown.shape == (336, 336)
-    np.testing.assert_array_equal(shown[::12, ::12], image)
-    np.testing.assert_array_equal(shown[11::12, 11::12], image)
+    assert shown.shape == (644, 644)
+    np.testing.assert_array_equal(shown[::23, ::23], image)
+    np.testing.assert_array_equal(shown[22::23, 22::23], image)
 
 
 def test_a_player_walks_from_the_first_step_to_the_last_whatever_the_stride():
@@ -181,6 +209,13 @@ def test_a_player_refuses_an_empty_walk_and_a_stride_below_one():
         player(iter([]), shade)
     with pytest.raises(ValueError, match="every = 0"):
         player([SimpleNamespace(t=0)], shade, every=0)
+    with pytest.raises(ValueError, match=r"every = 1\.5"):
+        player([SimpleNamespace(t=0)], shade, every=1.5)
+
+
+def test_a_player_refuses_a_time_that_is_no_number():
+    with pytest.raises(ValueError, match="t = nan"):
+        player([SimpleNamespace(t=float("nan"))], lambda step: shade(0))
 
 
 def test_a_widget_shows_a_stable_label_and_its_picture_to_readers_without_a_live_view():
@@ -255,6 +290,12 @@ def test_the_static_picture_shows_the_points_where_they_are_and_the_path_that_is
     p.frame = 1
     shown = pixels(p.picture)
     assert shown[120, 240].tolist() == [0xD5, 0x5E, 0]  # half way along the path, a quarter from the top
+    assert shown[120, 360].tolist() == [0xD5, 0x5E, 0]  # where the point is now
+    assert shown[120, 363].tolist() == [0xD5, 0x5E, 0]  # its disc reaches beyond the end of the path
+    p.frame = 0
+    shown = pixels(p.picture)
+    assert shown[120, 120].tolist() == [0xD5, 0x5E, 0]
+    assert shown[120, 240].tolist() == [255, 255, 255]  # the path ends at the frame that is shown
     assert shown[456, 24, 2] > shown[456, 24, 0]  # the other, blue, at the lower left
 
 
@@ -268,6 +309,9 @@ def test_row_zero_of_a_background_lies_at_the_bottom_and_zero_is_white():
 def test_each_frame_can_have_a_background_of_its_own():
     p = particles(WALK, background=[np.full((2, 2), level) for level in (1.0, 2, 3, 4)])
     assert len(p._ends) == 4
+    for k, grey in enumerate((229, 202, 176, 150)):  # white at 0, 150 at the highest of all frames
+        p.frame = k
+        assert pixels(p.picture)[0, 0].tolist() == [grey] * 3
 
 
 @pytest.mark.parametrize(
@@ -280,9 +324,21 @@ def test_each_frame_can_have_a_background_of_its_own():
         (WALK, {"times": [1, 2]}, "2 times for 4 frames"),
         (WALK, {"limit": 0}, "limit = 0"),
         (WALK, {"limit": (1, -1, 0, 1)}, "limit = "),
+        (WALK, {"limit": (0, 1, 2)}, "limit = "),
+        (WALK, {"limit": float("inf")}, "limit = inf"),
+        (WALK, {"limit": "3"}, "limit = '3'"),
+        (WALK, {"color": "blue"}, "color = 'blue'; expected six digits"),
+        (WALK, {"times": [3, 2, 1, float("nan")]}, "times = nan"),
+        (WALK, {"alt": None}, "alt = None; expected a str"),
+        (WALK + 0j, {}, "complex"),
         (WALK, {"follow": 50}, "follow = 50: it counts from 0 to 49"),
         (WALK, {"background": [np.ones((2, 2))] * 3}, "3 backgrounds for 4 frames"),
         (WALK, {"background": np.ones(5)}, "background is an"),
+        (WALK, {"background": np.ones((0, 5))}, "background is an"),
+        (WALK, {"background": -np.ones((5, 5))}, "from 0 "),
+        (WALK, {"background": np.full((5, 5), np.nan)}, "finite"),
+        (WALK, {"background": "grey"}, "background = 'grey'"),
+        (WALK, {"background": b"no png"}, "no complete PNG"),
         (np.broadcast_to(np.float32(0), (1001, 10_000, 2)), {}, "keep fewer"),
     ],
 )
@@ -335,7 +391,41 @@ def test_a_run_that_is_left_early_can_be_taken_up_again(place):
             break
     assert [item.step for item in watch(run, 9)] == [5, 6, 7, 8, 9]
     if place == "notebook":
-        assert 'value="5" max="5"' in Panel.shown[-1] and "9 of 9" not in Panel.shown[-1]
+        assert 'value="9" max="9"' in Panel.shown[-1]
+
+
+@pytest.mark.parametrize("place", ["notebook"], indirect=True)
+def test_the_time_left_of_a_run_that_goes_on_counts_only_its_own_steps(place, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(WATCH.time, "perf_counter", lambda: clock.now)
+    for _ in watch((Item(k, 1.0) for k in range(801, 811)), 1000):
+        clock.now += 3.0
+    assert 'value="810" max="1000"' in Panel.shown[-1] and "9 min 30 s left" in Panel.shown[-1]
+
+
+@pytest.mark.parametrize("place", ["notebook"], indirect=True)
+def test_a_run_that_goes_on_shows_its_whole_curve_and_one_that_is_done_all_of_it_at_once(place):
+    def whole(html):
+        drawn = [point.split(",")[0] for point in html.split('points="')[1].split('"')[0].split()]
+        return drawn == ["25.00", "50.00", "75.00", "100.00"] and "step 4 of 4, loss 0.25" in html
+
+    losses = [1.0, 0.5]
+    for _ in watch((losses.append(0.25) or Item(k, 0.25) for k in (3, 4)), 4, past=losses):
+        pass
+    assert whole(Panel.shown[-1])
+    assert [*watch([], 4, past=losses)] == []
+    assert whole(Panel.shown[-1])
+
+
+@pytest.mark.parametrize("place", ["terminal"], indirect=True)
+def test_in_a_terminal_ctrl_c_stays_what_it_is(place):
+    def run():
+        yield Item(1, 1.0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(watch(run(), 9))
+    assert caught.type is KeyboardInterrupt
 
 
 @pytest.mark.parametrize("place", ["notebook"], indirect=True)
@@ -403,6 +493,50 @@ def test_the_curve_keeps_few_means_and_loses_no_loss(count):
     np.testing.assert_allclose(first[1], losses[: first[2]].sum())
 
 
+def curve_of(losses, **options):
+    curve = WATCH.Curve(len(losses), **options)
+    for k, loss in enumerate(losses, 1):
+        curve.add(Item(k, loss))
+    return curve
+
+
+def heights(curve) -> list[float]:
+    """Where the curve's points are, in percent of the plot from above."""
+    return [float(point.split(",")[1]) for point in curve.html().split('points="')[1].split('"')[0].split()]
+
+
+def test_a_point_of_the_curve_is_the_mean_of_its_stretch(monkeypatch):
+    monkeypatch.setattr(WATCH, "BINS", 4)
+    assert curve_of([1, 3, 5, 9]).points() == [(1, 1), (2, 3), (3, 5), (4, 9)]
+    assert curve_of([1, 3, 5, 9, 2, 6, 7]).points() == [(2, 2), (4, 7), (6, 4), (7, 7)]
+    assert curve_of([1, 3, 5, 9, 2, 6, 7, 1, 10]).points() == [(4, 4.5), (8, 4), (9, 10)]
+
+
+def test_a_loss_that_falls_far_has_a_log_axis_where_equal_ratios_are_equal_distances():
+    curve = curve_of([100.0, 10.0, 1.0])
+    high, middle, low = heights(curve)
+    assert "loss on a log scale" in curve.html()
+    assert high == 0 and low < 100 and middle == pytest.approx(low / 2, abs=0.01)
+
+
+def test_a_loss_that_falls_a_little_has_a_linear_axis():
+    curve = curve_of([4.0, 3.0, 2.0])
+    high, middle, low = heights(curve)
+    assert "log scale" not in curve.html()
+    assert 0 < high < low < 100 and middle == pytest.approx((high + low) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("losses", [[4.0, 3.0], [400.0, 3.0]])
+def test_the_axis_reaches_down_to_a_floor_below_every_loss(losses):
+    html = curve_of(losses, floor=1.0).html()
+    floor = float(html.split("M0 ")[1].split("H100")[0])
+    assert heights(curve_of(losses, floor=1.0))[-1] < floor < 100
+    assert (
+        "best possible" not in html
+        and "best possible 1<" in curve_of(losses, floor=1.0, floor_label="best possible").html()
+    )
+
+
 @pytest.mark.parametrize("losses", [[0.3], [0.3, 0.3], [5.0, 0.01], [-1.0, -2.0], [float("nan"), 1.0], [float("nan")]])
 @pytest.mark.parametrize("floor", [None, 0.2])
 def test_any_losses_can_be_drawn(losses, floor):
@@ -422,9 +556,32 @@ def test_the_floor_is_drawn_at_the_height_of_its_loss():
     assert f"M0 {height}H100" in html and "0.5" in html
 
 
-def test_a_run_of_no_steps_is_refused():
-    with pytest.raises(ValueError, match="total = 0"):
-        watch([], 0)
+@pytest.mark.parametrize(
+    "options", [{"total": 0}, {"total": 1.5}, {"every": float("nan")}, {"floor": float("nan")}, {"batch": 0}]
+)
+def test_a_run_that_cannot_be_watched_is_refused_before_its_first_step(options):
+    (name, value), *_ = options.items()
+    with pytest.raises(ValueError, match=f"{name} = {value!r}; expected"):
+        watch([], **{"total": 9, **options})
+
+
+# Progress
+
+
+def test_a_bar_says_how_long_it_will_take():
+    assert "drawing 25 of 100, 30 s left" in bar(25, 100, 10.0, "drawing")  # 10 s for a quarter
+    assert "drawing 99 of 100, 1 min 40 s left" in bar(99, 100, 9900.0, "drawing")
+    assert "left" not in bar(100, 100, 10.0, "drawing")
+
+
+def test_a_duration_is_rounded_to_seconds():
+    assert [duration(seconds) for seconds in (0.4, 59.4, 59.6, 61, 3600)] == [
+        "0 s",
+        "59 s",
+        "1 min 00 s",
+        "1 min 01 s",
+        "60 min 00 s",
+    ]
 
 
 # In a notebook
@@ -458,6 +615,53 @@ def test_every_widget_passes_strict_nbval_with_and_without_its_stored_view(tmp_p
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     ran = subprocess.run([*command, f"--rootdir={tmp_path}", tmp_path], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0 and "10 passed" in ran.stdout, ran.stdout[-3000:]
+
+
+RUN = """import time
+from types import SimpleNamespace as Item
+from mpl_diffusion.teaching.widgets import watch
+losses = []
+def run(seconds):
+    while len(losses) < 6:
+        time.sleep(seconds)
+        losses.append(0.5)
+        yield Item(step=len(losses), loss=0.5)
+for _ in watch(run(0.01), 3):
+    if len(losses) == 3:
+        break"""
+
+
+def test_the_stop_button_ends_the_cell_with_one_line_and_the_cell_goes_on_when_run_again():
+    manager = pytest.importorskip("jupyter_client.manager")
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    said, begun = [], []
+
+    def hear(message):
+        kind, content = message["msg_type"], message["content"]
+        said.append({"error": "traceback", "stream": content.get("text")}.get(kind))
+        if kind == "display_data" and begun:
+            kernel.interrupt_kernel()
+
+    def cell(code):
+        said.clear()
+        reply = client.execute_interactive(code, timeout=60, output_hook=hear)
+        return reply["content"]["status"], [words for words in said if words]
+
+    try:
+        assert cell(RUN) == ("ok", [])
+        begun.append(True)
+        slow = "for _ in watch(run({}), 6, past=losses): pass\nprint('done')"
+        stopped = "Stopped after step 3 of 6. Run this cell again, and it goes on from there.\n"
+        assert cell(slow.format(60)) == ("error", [stopped])  # so the cells that wait behind it do not run
+        begun.clear()
+        assert cell(slow.format(0.01)) == ("ok", ["done\n"])
+        assert cell(slow.format(0.01)) == ("ok", ["done\n"]), "a run that is complete"
+        begun.append(True)
+        fresh = "for _ in watch((time.sleep(60) for k in range(2)), 2): pass"
+        assert cell(fresh) == ("error", ["Stopped after step 0 of 2.\n"])
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
 
 
 def test_importing_the_package_imports_no_widget():

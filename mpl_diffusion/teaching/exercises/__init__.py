@@ -13,6 +13,8 @@ from . import (
     ddim,
     forward_process,
     guidance,
+    guidance_scales,
+    image_to_image,
     latent_diffusion,
     mnist_ddpm,
     noise_schedules,
@@ -38,8 +40,8 @@ NOTEBOOKS = {
     "06": unet.EXERCISES,
     "07": mnist_ddpm.EXERCISES,
     "08": ddim.EXERCISES,
-    "11": latent_diffusion.EXERCISES,
-    "12": guidance.EXERCISES,
+    "11": latent_diffusion.EXERCISES + image_to_image.EXERCISES,
+    "12": guidance.EXERCISES + guidance_scales.EXERCISES,
 }
 EXERCISES = {exercise.name: exercise for exercises in NOTEBOOKS.values() for exercise in exercises}
 

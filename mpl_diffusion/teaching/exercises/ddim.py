@@ -2,6 +2,7 @@
 
 import torch
 
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
 
@@ -53,15 +54,15 @@ WALK_TIMES = Exercise(
         ),
         Mistake(
             lambda T, S: evenly(T - 1, 0, S + 1).round().long(),
-            "You start at T - 1, as a table without row 0 would have it. Noise is at home at T.",
+            "You start at T - 1, as in a table without row 0. Pure noise is at T.",
         ),
         Mistake(
             lambda T, S: evenly(T, 0, S + 1)[:-1].round().long(),
-            "The 0 is missing: your walk stops one step before the data, under a veil of noise.",
+            "The 0 is missing: your walk stops one step before the data, with some noise left.",
         ),
         Mistake(
             lambda T, S: evenly(T, 0, S).round().long(),
-            "Those are S times, with S - 1 steps between them. Count the posts of a fence, and its gaps.",
+            "Those are S times, with S - 1 steps between them. A fence has one post more than gaps.",
         ),
         Mistake(
             lambda T, S: evenly(T, 1, S).round().long(),
@@ -91,6 +92,38 @@ WALK_TIMES = Exercise(
         Mistake(
             lambda T, S: torch.arange(S, -1, -1),
             "Those are the last S steps of the walk. Start at T, and make the steps longer.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).ceil().long(),
+            "You round up. Go to the nearest whole number.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 2).round().long(),
+            "Those are S + 2 times, with S + 1 steps between them. One is too many.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 1, S + 1).round().long(),
+            "Your walk ends at t = 1, where there still is noise. The data are at 0.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).round().long()[1:],
+            "T is missing: the walk begins there, in pure noise.",
+        ),
+        Mistake(
+            lambda T, S: evenly(T, 0, S + 1).round(),
+            "Your times are whole, but their dtype is not: only whole numbers are indices. `.long()` makes them so.",
+        ),
+        Mistake(
+            lambda T, S: torch.arange(T, 0, -(T // S)),
+            "0 is missing, for arange stops before its end; and the stride T // S is right only where S divides T.",
+        ),
+        Mistake(
+            lambda T, S: torch.arange(0, T + 1, T // S),
+            "Your times rise, and the stride T // S is right only where S divides T.",
+        ),
+        Mistake(
+            lambda T, S: torch.arange(T - 1, -1, -1),
+            "Those are all the times of a table without row 0. Of the times from T to 0 you want S + 1.",
         ),
     ),
 )
@@ -154,7 +187,7 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b).sqrt() * e + s * z),
-            "Your eps has all of the noise, and then z comes on top. Take sigma^2 off the variance that eps may have.",
+            "Your eps carries all of the noise, and z is added to it. Subtract sigma^2 from the variance of eps.",
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s).sqrt() * e + s * z),
@@ -171,7 +204,7 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b).sqrt() * e),
-            "That is the step for eta = 0. With a larger eta a part of eps gives way to fresh noise z.",
+            "That is the step for eta = 0. With a larger eta, fresh noise z replaces a part of eps.",
         ),
         Mistake(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2).sqrt() * e + s**2 * z),
@@ -195,11 +228,11 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * ((1 - a) / (1 - b) * (1 - a / b)).sqrt()),
-            "In sigma the first fraction stands on its head: it must be 0 in the last step, where alpha_bar is 1.",
+            "In sigma the first fraction is upside down: it must be 0 in the last step, where alpha_bar is 1.",
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a) * (1 - b / a)).sqrt()),
-            "In sigma the second fraction stands on its head: 1 - alpha_bar/alpha_bar' must be positive.",
+            "In sigma the second fraction is upside down: 1 - alpha_bar/alpha_bar' must be positive.",
         ),
         Mistake(
             with_sigma(lambda eta, a, b: eta * (1 - a / b).sqrt()),
@@ -223,8 +256,8 @@ DDIM_ETA = Exercise(
         ),
         Mistake(
             at_other_times(lambda t, t_next: (t - 1, t_next - 1)),
-            "You look one row too early, as the lecture's tables want it. Ours have a row 0, and in the last step your "
-            "row -1 is, in silence, that of t = T.",
+            "You look one row too early, as the lecture's tables want it. Ours have a row 0, and in the last step "
+            "your row -1 silently is that of t = T.",
         ),
         Mistake(
             at_other_times(lambda t, t_next: (t, t - 1)),
@@ -233,6 +266,34 @@ DDIM_ETA = Exercise(
         Mistake(
             at_other_times(lambda t, t_next: (t_next, t)),
             "You walk from t_next to t, into the noise. Exchange the two times.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: torch.as_tensor(eta, dtype=a.dtype)),
+            "You take eta for sigma. eta is a factor from 0 to 1; sigma has the two fractions as well.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2).sqrt() * z + s * e),
+            "eps and z have changed places: sigma multiplies the fresh noise.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a)).sqrt() * (1 - a / b)),
+            "In sigma the root ends too early: it goes over both fractions.",
+        ),
+        Mistake(
+            with_sigma(lambda eta, a, b: eta * ((1 - b) / (1 - a)).sqrt()),
+            "In sigma the second factor is missing, the one with 1 minus a fraction.",
+        ),
+        Mistake(
+            lambda x_t, t, t_next, eps, z, eta, alpha_bar: ddim_eta(x_t, t, t_next, eps, eta * z, eta, alpha_bar),
+            "eta comes twice on z: it is already in sigma.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b - s**2) * e + s * z),
+            "The factor on eps lacks its root.",
+        ),
+        Mistake(
+            with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b + s**2).sqrt() * e + s * z),
+            "Under the root you add sigma^2. The variance of eps gets smaller by what z brings: subtract.",
         ),
     ),
 )
@@ -255,6 +316,12 @@ def single_steps():
         yield Case("a random table", (random.time(), random.beta()))
 
 
+def from_tables(beta_t, a, a_next):
+    """The three factors as DDPM writes them, for any beta_t, alpha_bar_t and alpha_bar_{t-1}."""
+    alpha_t, variance = 1 - beta_t, (1 - a_next) / (1 - a) * beta_t
+    return torch.stack([1 / alpha_t.sqrt(), -beta_t / (alpha_t * (1 - a)).sqrt(), variance.sqrt()])
+
+
 def with_factors(factors):
     """Wrong ddpm_coefficients: the three right ones, beta_t, alpha_bar_t and alpha_bar_{t-1} -> three others."""
 
@@ -265,12 +332,22 @@ def with_factors(factors):
     return formula
 
 
+def as_ddpm_writes_them(t, beta):
+    alpha = 1 - beta
+    alpha_bar = alpha.cumprod(0)
+    variance = (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t]) * beta[t]
+    on_eps = -beta[t] / (alpha[t].sqrt() * (1 - alpha_bar[t]).sqrt())
+    return torch.stack([1 / alpha[t].sqrt(), on_eps, variance.sqrt()])
+
+
 DDPM_COEFFICIENTS = Exercise(
     solution=ddpm_coefficients,
+    forms=(as_ddpm_writes_them,),
     task="the three factors, (3,), of x_t, eps and z in x_{t-1} when eta = 1; beta has row 0, t is one whole number",
     praise="and they are DDPM's with beta_tilde, also in the last step",
     cases=single_steps,
     mistakes=(
+        *with_wrong_alpha_bar(lambda alpha_bar, t, beta: from_tables(beta[t], alpha_bar[t], alpha_bar[t - 1])),
         Mistake(
             with_factors(lambda x, e, z, b, a, a1: (x, -e, z)),
             "The factor on eps has the wrong sign: a step back takes noise away.",

@@ -54,6 +54,22 @@ CHAIN_STEP = Exercise(
             lambda x, beta_t, z: (1 - beta_t).sqrt() * (x + beta_t.sqrt() * z),
             "You shrink the noise together with x. First make x smaller, then add the noise in full.",
         ),
+        Mistake(
+            lambda x, beta_t, z: beta_t * x + (1 - beta_t) * z,
+            "Signal and noise have changed places, and both of your factors are variances.",
+        ),
+        Mistake(
+            lambda x, beta_t, z: (1 - beta_t / 2) * x + beta_t.sqrt() * z,
+            "1 - beta_t / 2 is close to the right factor when beta_t is small. It is not equal to it: take the root.",
+        ),
+        Mistake(
+            lambda x, beta_t, z: x - beta_t.sqrt() * z,
+            "You subtract the noise from all of x. Make x smaller, and add the noise.",
+        ),
+        Mistake(
+            lambda x, beta_t, z: (1 - beta_t) ** 2 * x + beta_t**2 * z,
+            "You square where a root belongs: variances are the squares of the factors.",
+        ),
     ),
 )
 
@@ -167,15 +183,15 @@ DIFFUSE = Exercise(
         Mistake(
             lambda x0, t, eps, alpha_bar: alpha_bar[t].sqrt() * x0 + (1 - alpha_bar[t]).sqrt() * eps,
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "x0: it stops at 16 images, and at 28 images of 28 columns it gives every column its own t, without a "
-            "word. Reshape it, so that it has one number per row of x0.",
+            "x0: it stops at 16 images, and at 28 images of 28 columns it silently gives every column its own "
+            "t. Reshape it, so that it has one number per row of x0.",
         ),
         Mistake(
             lambda x0, t, eps, alpha_bar: (
                 alpha_bar[t].view(-1, 1, 1, 1).sqrt() * x0 + (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps
             ),
             "Right on images. Your (-1, 1, 1, 1) counts on four axes, and points have two, so they come back with "
-            "axes too many: let x0.ndim say how many ones there must be.",
+            "four: let x0.ndim say how many ones there must be.",
         ),
         Mistake(
             lambda x0, t, eps, alpha_bar: (
@@ -196,6 +212,14 @@ DIFFUSE = Exercise(
         Mistake(
             lambda x0, t, eps, alpha_bar: diffuse(x0, t, eps, alpha_bar.cumprod(0)),
             "You take the product of a table that already is one: alpha_bar needs no further cumprod.",
+        ),
+        Mistake(
+            with_factors(lambda a: (1, a.sqrt())),
+            "You keep all of x0, and the noise is multiplied by the factor that belongs to x0.",
+        ),
+        Mistake(
+            with_factors(lambda a: (1, 1)),
+            "You add x0 and eps as they are. How much of each there is, alpha_bar says.",
         ),
     ),
 )
@@ -247,6 +271,22 @@ HALF_POINT = Exercise(
         Mistake(
             lambda alpha_bar: alpha_bar[half_point(alpha_bar)],
             "You found the place, and return what stands there. Return its t instead.",
+        ),
+        Mistake(
+            lambda alpha_bar: (alpha_bar <= 0.5).sum(),
+            "You count the rows after the half point. How many rows come before it?",
+        ),
+        Mistake(
+            lambda alpha_bar: int((alpha_bar <= 0.5).nonzero()[-1]),
+            "You take the last row at or below 1/2. The first is asked for.",
+        ),
+        Mistake(
+            lambda alpha_bar: (alpha_bar <= 0.5).nonzero().flatten(),
+            "Those are all t at which noise has at least half. The first of them is asked for.",
+        ),
+        Mistake(
+            lambda alpha_bar: int((alpha_bar >= 0.5).nonzero()[0]),
+            "You compare the wrong way round: at t = 0 alpha_bar is 1, so 0 is what you find first.",
         ),
     ),
 )

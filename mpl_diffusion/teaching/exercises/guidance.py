@@ -1,4 +1,4 @@
-"""Exercises of notebook 12: guidance in two conventions, a phrase book of six, which one is this?, dropped captions."""
+"""Exercises of notebook 12: guidance in two conventions, dropped captions."""
 
 import torch
 from torch import Tensor
@@ -38,8 +38,15 @@ def samples_alone(reshape):
     return of_w(lambda w: reshape(w) if isinstance(w, Tensor) else w)
 
 
+def with_two_factors(eps_uncond, eps_cond, w):
+    if isinstance(w, torch.Tensor):
+        w = w.reshape(-1, *[1] * (eps_cond.ndim - 1))
+    return (1 - w) * eps_uncond + w * eps_cond
+
+
 GUIDED = Exercise(
     solution=guided,
+    forms=(with_two_factors,),
     task="the guided noise, in the shape of both predictions: w = 0 is eps_uncond, w = 1 is eps_cond, and from one to "
     "the other it goes on a straight line; w is a number, or (B,), one per sample",
     praise="for one w and for one per sample, on points and images",
@@ -47,7 +54,7 @@ GUIDED = Exercise(
     mistakes=(
         Mistake(
             mixed(lambda u, c, w: c + w * (c - u)),
-            "Your w = 0 is conditional: so count Ho & Salimans. Here it is unconditional. Where must the arrow start?",
+            "Your w = 0 is conditional, as in Ho & Salimans. Here it is unconditional. Where must the arrow start?",
         ),
         Mistake(
             mixed(lambda u, c, w: u - w * (c - u)),
@@ -67,7 +74,7 @@ GUIDED = Exercise(
         ),
         Mistake(
             mixed(lambda u, c, w: w * (c - u)),
-            "That is the arrow, w times as long, and it hangs in the air. Where does it start?",
+            "That is the arrow alone, w times as long. Where does it start?",
         ),
         Mistake(
             mixed(lambda u, c, w: w * c),
@@ -75,7 +82,7 @@ GUIDED = Exercise(
         ),
         Mistake(
             mixed(lambda u, c, w: u + w * c),
-            "You add eps_cond as a whole. It is only what the condition *changes* that is to be enlarged.",
+            "You add eps_cond as a whole. Only what the condition *changes* is multiplied by w.",
         ),
         Mistake(
             lambda u, c, w: c,
@@ -96,7 +103,7 @@ GUIDED = Exercise(
         Mistake(
             of_w(lambda w: w),
             "Right for one w. But (B,) meets the *last* axis: it stops at 16 images, and at 28 images of 28 columns "
-            "each column gets its own w, without a word. Reshape it, so that it has one number per sample.",
+            "each column silently gets its own w. Reshape it, so that it has one number per sample.",
         ),
         Mistake(
             samples_alone(lambda w: w.view(-1, 1, 1, 1)),
@@ -108,7 +115,27 @@ GUIDED = Exercise(
         ),
         Mistake(
             samples_alone(lambda w: w.mean()),
-            "You average the w of all samples. Each is to be guided by its own.",
+            "You average the w of all samples. Each sample has its own w.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: w * u + w * c),
+            "Both predictions are multiplied by w. Their factors must sum to 1, so one of them is 1 minus w.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: (1 - w) * u - w * c),
+            "Check the sign of eps_cond: the two factors must sum to 1.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: (1 - w) * u + c),
+            "The factor on eps_cond is missing: the two factors must sum to 1.",
+        ),
+        Mistake(
+            mixed(lambda u, c, w: c - w * u),
+            "At w = 1 you should be left with eps_cond, and at w = 0 with eps_uncond. Put both into your formula.",
+        ),
+        Mistake(
+            lambda u, c, w: u,
+            "That is eps_uncond: the condition plays no part.",
         ),
     ),
 )
@@ -125,8 +152,13 @@ def papers():
         yield Case(kind, (random.normal(*shape), random.normal(*shape), w))
 
 
+def from_eps_cond(eps_uncond, eps_cond, w):
+    return eps_cond + w * (eps_cond - eps_uncond)
+
+
 GUIDED_PAPER = Exercise(
     solution=guided_paper,
+    forms=(from_eps_cond,),
     task="the guided noise by Ho & Salimans 2022, eq. 6: with their w = 0 it is eps_cond, and w is how far it goes on "
     "from there, away from eps_uncond; w is a number",
     praise="and your own w would be larger by 1",
@@ -170,183 +202,27 @@ GUIDED_PAPER = Exercise(
         ),
         Mistake(
             lambda u, c, w: 1 + w * c - w * u,
-            "Mind the brackets: you add the number 1, where one more eps_cond should be.",
+            "Check the brackets: you add the number 1 where one more eps_cond should be.",
         ),
         Mistake(
             lambda u, c, w: w * (c - u),
-            "That is the arrow, w times as long, and it hangs in the air. In the paper it starts at eps_cond.",
-        ),
-    ),
-)
-
-
-def our_w(formula, scale):
-    start_at_cond = ("Ho & Salimans", "classifier on p(x|c)")
-    return scale + 1 if formula in start_at_cond else scale
-
-
-FORMULAS = ("diffusers", "GLIDE", "lucidrains", "Ho & Salimans", "classifier on p(x)", "classifier on p(x|c)")
-
-
-def scales():
-    return [Case(formula, (formula, scale)) for formula in FORMULAS for scale in (3.0, 0.5)]
-
-
-def adding(*numbers):
-    """A wrong our_w: what it adds to the scale, for each of the six formulas."""
-    return lambda formula, scale: scale + numbers[FORMULAS.index(formula)]
-
-
-OUR_W = Exercise(
-    solution=our_w,
-    task="the w of eps_uncond + w (eps_cond - eps_uncond) that does what `formula`, a name, does with its scale",
-    praise="so you can read off what anybody's scale means",
-    cases=scales,
-    mistakes=(
-        Mistake(
-            adding(0, 0, 0, 0, 0, 0),
-            "You take every scale as it is. Two of the six call eps_cond, and not eps_uncond, their 0.",
+            "That is the arrow alone, w times as long. In the paper it starts at eps_cond.",
         ),
         Mistake(
-            adding(0, 0, 0, 0, 0, 1),
-            'Right but for one: put w = 0 into "Ho & Salimans". What is left, and which w of ours gives it?',
+            lambda u, c, w: w * c - (1 + w) * u,
+            "w and 1 + w have changed places: your two factors sum to -1. They must sum to 1.",
         ),
         Mistake(
-            adding(0, 0, 0, 1, 0, 0),
-            'Right but for one: with s = 0 "classifier on p(x|c)" is conditional already. The classifier comes on top.',
-        ),
-        *(
-            Mistake(
-                adding(0, 0, 0, -1, 0, classifier),
-                'Wrong direction: "Ho & Salimans" is conditional at 0, and we are at 1. Which of the two is larger?',
-            )
-            for classifier in (-1, 0, 1)
-        ),
-        *(
-            Mistake(
-                adding(0, 0, 0, paper, 1, 0),
-                "The two classifiers have changed places. One starts at the score of p(x), which knows no condition.",
-            )
-            for paper in (0, 1)
+            lambda u, c, w: c + w * c - u,
+            "You take away all of eps_uncond, whatever w is. At w = 0 you should be left with eps_cond.",
         ),
         Mistake(
-            adding(0, 0, 0, 1, 1, 1),
-            "You treat both classifiers alike. With s = 0 only one of them knows the condition: which?",
+            lambda u, c, w: u + (1 + w) * (u - c),
+            "The sign of your arrow: it leads away from the condition. From which prediction to which should it point?",
         ),
         Mistake(
-            lambda formula, scale: our_w(formula, -scale if "classifier" in formula else scale),
-            "eps is minus the score, times the noise. But that turns the start *and* the arrow, so no sign is left.",
-        ),
-        Mistake(
-            adding(1, 1, 1, 1, 1, 1),
-            "You add 1 to every scale. With a scale of 0, which of the six are unconditional, as ours is?",
-        ),
-        Mistake(
-            adding(1, 1, 1, 1, 0, 1),
-            'You add 1 to the scale of programs. Put 0 into "diffusers": what is left, and which w of ours gives it?',
-        ),
-        *(
-            Mistake(
-                adding(1, 1, 1, 0, *classifiers),
-                "The other way round: programs count as we do, and the paper does not.",
-            )
-            for classifiers in ((0, 0), (1, 0), (0, 1))
-        ),
-        Mistake(
-            adding(-1, -1, -1, 0, -1, 0),
-            "You translate into the paper's w. Asked is that of the programs, which is 1 for eps_cond.",
-        ),
-        *(
-            Mistake(
-                adding(*(n == odd for n in range(3)), 1, 0, 1),
-                f'Right but for one: "{FORMULAS[odd]}" is our own formula in other letters. Put in 0, and then 1.',
-            )
-            for odd in range(3)
-        ),
-    ),
-)
-
-
-def off_at(guide):
-    at_0, at_1 = guide(0.0, 1.0, 0.0), guide(0.0, 1.0, 1.0)
-    return (1 - at_0) / (at_1 - at_0)
-
-
-def convention(a, b):
-    """Guidance whose w is ours after a w + b."""
-
-    def guide(eps_uncond, eps_cond, w):
-        return eps_uncond + (a * w + b) * (eps_cond - eps_uncond)
-
-    guide.__name__ = f"eps_uncond + ({a:g} w + {b:g}) (eps_cond - eps_uncond)"
-    return guide
-
-
-def conventions():
-    """Powers of two: float32 is exact as well."""
-    yield Case("the w of programs", (convention(1, 0),))
-    yield Case("the paper's w", (convention(1, 1),))
-    yield Case("a w in other units", (convention(0.5, 0),))
-    yield Case("a w in other units", (convention(4, 0),))
-    yield Case("a w with another 0", (convention(2, -4),))
-    yield Case("a w that counts down", (convention(-2, 4),))
-
-
-def probed(formula):
-    """A wrong off_at: what guide makes of eps_uncond = 0 and eps_cond = 1 at w = 0 and at w = 1 -> w."""
-    return lambda guide: formula(guide(0.0, 1.0, 0.0), guide(0.0, 1.0, 1.0))
-
-
-OFF_AT = Exercise(
-    solution=off_at,
-    task="the w, a number, at which guide(eps_uncond, eps_cond, w) gives back eps_cond; it is linear in w, and takes "
-    "numbers as well as tensors",
-    praise="in every convention that is linear in w",
-    cases=conventions,
-    mistakes=(
-        Mistake(
-            lambda guide: 1,
-            "1 is what programs do. You cannot know what somebody does before you have asked guide.",
-        ),
-        Mistake(
-            lambda guide: 0,
-            "0 is what the paper does. You cannot know what somebody does before you have asked guide.",
-        ),
-        Mistake(
-            probed(lambda g0, g1: g0 / (g0 - g1)),
-            "There it is unconditional: it gives back eps_uncond. Guidance is off where it gives back eps_cond.",
-        ),
-        Mistake(
-            probed(lambda g0, g1: (g0 - 1) / (g1 - g0)),
-            "Only the sign is wrong. Is one of your differences taken the other way round?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: 1 - g0),
-            "You know how far it is from the answer at w = 0. But how much of it does one unit of w bring?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: (1 - g0) * (g1 - g0)),
-            "You multiply by the slope. If one unit of w brings twice as much, does it take more of them or fewer?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: (1 - g0) / g1),
-            "Your slope is the answer at w = 1 alone. A slope is a difference: from where did it come?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: 1 / g1),
-            "You take for granted that w = 0 is unconditional. Ask guide there as well.",
-        ),
-        Mistake(
-            probed(lambda g0, g1: 1 / (g1 - g0)),
-            "The slope is right. But you do not start from nothing: what has guide already reached at w = 0?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: g1 - g0),
-            "That is the slope, what one unit of w brings. How many units does it take?",
-        ),
-        Mistake(
-            probed(lambda g0, g1: g1),
-            "That is what guide answers at w = 1. Asked is the w that makes it answer eps_cond.",
+            lambda u, c, w: (1 + w) * (c - u),
+            "That is the arrow alone, 1 + w times as long. In the paper it starts at eps_cond.",
         ),
     ),
 )
@@ -404,7 +280,7 @@ DROP_CAPTIONS = Exercise(
         ),
         Mistake(
             lambda cond, u, p: cond * (u[0] >= p),
-            "The first u decides for the whole batch. Each caption has its own.",
+            "You decide once for the whole batch. Each caption goes by its own u.",
         ),
         Mistake(
             with_rows(lambda cond, drop, p: torch.where(drop, -1, cond)),
@@ -420,7 +296,7 @@ DROP_CAPTIONS = Exercise(
         ),
         Mistake(
             lambda cond, u, p: cond * (u < 1 - p)[:, None],
-            "As many as there should be, but others: yours have a *large* u. Those with a small one are to go.",
+            "You drop as many as you should, but those with a *large* u. Drop those with a small u.",
         ),
         *(
             Mistake(
@@ -437,7 +313,18 @@ DROP_CAPTIONS = Exercise(
             lambda cond, u, p: cond,
             'Every caption is still there: then "nothing" is never learned.',
         ),
+        *(
+            Mistake(
+                with_rows(lambda cond, drop, p, word=word: torch.where(drop, word, cond)),
+                f'"Nothing" is the id 0, and you write {word}, which is a word.',
+            )
+            for word in (1, 2)
+        ),
+        Mistake(
+            lambda cond, u, p: cond * (u > 1 - p)[:, None],
+            "You keep a share of p_uncond, and drop the rest. It is the share that is dropped.",
+        ),
     ),
 )
 
-EXERCISES = (GUIDED, GUIDED_PAPER, OUR_W, OFF_AT, DROP_CAPTIONS)
+EXERCISES = (GUIDED, GUIDED_PAPER, DROP_CAPTIONS)

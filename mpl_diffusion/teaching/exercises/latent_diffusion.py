@@ -1,11 +1,6 @@
-"""Exercises of notebook 11: the 48, what a patch discriminator sees, the scale of latents, the way there and back."""
+"""Exercises of notebook 11: the 48, what a patch discriminator sees, the scale of latents."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
-
-import torch
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
@@ -83,7 +78,7 @@ TIMES_SMALLER = Exercise(
         ),
         Mistake(
             of_sizes(lambda C, H, W, c, h, w: C * H * W / c * h * w),
-            "Mind the brackets: in a / b * c Python divides by b alone.",
+            "Check the brackets: in a / b * c Python divides by b alone.",
         ),
         Mistake(
             lambda image, latent: math.prod(latent) / math.prod(image),
@@ -91,11 +86,11 @@ TIMES_SMALLER = Exercise(
         ),
         Mistake(
             lambda image, latent: 1 - math.prod(latent) / math.prod(image),
-            "That is the share of the numbers that is saved. Asked is how many times fewer they are.",
+            "That is the share of the numbers that is saved. The question is how many *times* fewer there are.",
         ),
         Mistake(
             lambda image, latent: math.prod(image) - math.prod(latent),
-            "That is how many numbers fewer there are. Asked is how many *times* fewer.",
+            "That is how many numbers fewer there are. The question is how many *times* fewer.",
         ),
         Mistake(
             lambda image, latent: sum(image) / sum(latent),
@@ -114,9 +109,12 @@ TIMES_SMALLER = Exercise(
             "You round: 4.8 times smaller is not 5 times smaller.",
         ),
         Mistake(
-            lambda image, latent: torch.tensor(image).prod() / torch.tensor(latent).prod(),
-            "The number is right, but torch divides whole numbers in float32. For plain numbers Python's own are "
-            "enough, and exact.",
+            of_sizes(lambda C, H, W, c, h, w: C / c),
+            "You compare the channels alone. The latent's sides are shorter, too.",
+        ),
+        Mistake(
+            of_sizes(lambda C, H, W, c, h, w: C * H * W / (c * h)),
+            "The latent's width is missing: it has a height and a width.",
         ),
     ),
 )
@@ -254,7 +252,27 @@ RECEPTIVE_FIELD = Exercise(
         ),
         Mistake(
             lambda kernels, strides: receptive_field(kernels, strides) ** 2,
-            "That is how many pixels the patch has. Asked is its width.",
+            "That is how many pixels the patch has. Its width is asked for.",
+        ),
+        Mistake(
+            lambda kernels, strides: kernels[0] + (receptive_field(kernels, strides) - 1) * strides[0],
+            "You count the first layer twice: you begin with it, and meet it again in the loop.",
+        ),
+        Mistake(
+            lambda kernels, strides: kernels[0] + sum((k - 1) * strides[0] for k in kernels[1:]),
+            "You spread all layers by the first stride. Each is spread by all layers below it.",
+        ),
+        Mistake(
+            lambda kernels, strides: sum(k * s for k, s in zip(kernels, strides)),
+            "You add up kernels times strides. Kernels overlap, and the strides below spread them.",
+        ),
+        Mistake(
+            lambda kernels, strides: max(kernels),
+            "You take the largest kernel. Each layer reaches farther than the one below.",
+        ),
+        Mistake(
+            lambda kernels, strides: 1 + sum((k - 1) * 2**i for i, k in enumerate(kernels)),
+            "You take every stride for 2. The strides are given.",
         ),
     ),
 )
@@ -369,7 +387,7 @@ SCALE_FACTOR = Exercise(
         ),
         Mistake(
             lambda z: 1 / z.std(0),
-            "You take the std over the batch only, so that every place has a factor of its own. Asked is one for all.",
+            "You take the std over the batch only, so every place has a factor of its own. There is one for all.",
         ),
         Mistake(
             lambda z: z / z.std(),
@@ -377,216 +395,33 @@ SCALE_FACTOR = Exercise(
         ),
         Mistake(
             lambda z: (z - z.mean()) / z.std(),
-            "You standardise the latents, mean and all. Asked is one number, and the mean stays where it is.",
+            "You standardise the latents and shift their mean. Return one number; the mean stays where it is.",
         ),
         Mistake(
             lambda z: 0.18215,
             "That is Stable Diffusion's, measured on its own autoencoder. Each autoencoder has another: measure z.",
         ),
-    ),
-)
-
-
-class Parts(NamedTuple):
-    """What a latent diffusion model is put together from."""
-
-    encode: Callable  # x -> z
-    scale: Callable  # z -> z of variance 1
-    diffuse: Callable  # z, t, eps -> z_t
-    sample: Callable  # z_t, t -> z, walked from t down to 0
-    unscale: Callable  # z of variance 1 -> z
-    decode: Callable  # z -> x
-
-
-def image_to_image(x, t, eps, parts):
-    z = parts.scale(parts.encode(x))
-    z_t = parts.diffuse(z, t, eps)
-    z_0 = parts.sample(z_t, t)
-    return parts.decode(parts.unscale(z_0))
-
-
-def toy(random, colours=3, f=2, mean=1.5, std=4.0):
-    """Parts without a network, no two of which may change places; latents (B, 4, H/f, W/f) for pictures of H x W."""
-    alpha_bar, numbers = random.alpha_bar(), colours * f**2
-    down, up = random.normal(4, numbers), random.normal(numbers, 4)
-
-    def encode(x):
-        return torch.einsum("cn, bnhw -> bchw", down, pixel_unshuffle(x, f)) + 2
-
-    def scale(z):
-        return (z - mean) / std
-
-    def diffuse(z, t, eps):
-        return alpha_bar[t].sqrt() * z + (1 - alpha_bar[t]).sqrt() * eps
-
-    def sample(z_t, t):
-        return 0.9 * z_t / alpha_bar[t].sqrt() + 0.01 * t
-
-    def unscale(z):
-        return mean + std * z
-
-    def decode(z):
-        return pixel_shuffle(torch.einsum("nc, bchw -> bnhw", up, z), f) - 1
-
-    return Parts(encode, scale, diffuse, sample, unscale, decode)
-
-
-def pictures():
-    """Where latents have the shape of pictures, a part that works on the wrong ones runs, and is found by value."""
-    random = Random()
-    small = random.normal(3, 4, 8, 8), 15, random.normal(3, 4, 8, 8)
-    yield Case("latents of the pictures' own shape", (*small, toy(random, colours=4, f=1)))
-    for kind, t, given in (
-        ("small latents", 5, {}),
-        ("small latents", 40, {"mean": -0.5, "std": 0.2}),
-        ("latents that need no scaling", 20, {"mean": 0.0, "std": 1.0}),
-    ):
-        yield Case(kind, (random.normal(2, 3, 16, 16), t, random.normal(2, 4, 8, 8), toy(random, **given)))
-
-
-def in_order(names):
-    """A wrong image_to_image: the names of its parts in the order in which they are applied."""
-
-    def formula(x, t, eps, parts):
-        more = {"diffuse": (t, eps), "sample": (t,)}
-        for name in names.split():
-            x = getattr(parts, name)(x, *more.get(name, ()))
-        return x
-
-    return formula
-
-
-IMAGE_TO_IMAGE = Exercise(
-    solution=image_to_image,
-    task="pictures x, noised with eps up to t in latent space and walked back from there, as pictures; parts has "
-    "encode(x), scale(z), diffuse(z, t, eps), sample(z_t, t), unscale(z) and decode(z)",
-    praise="through latents of any shape and scale",
-    cases=pictures,
-    mistakes=(
         Mistake(
-            in_order("encode diffuse sample unscale decode"),
-            "Your latents are diffused with the std that the encoder gave them. The noise has std 1, and the sampler "
-            "learned on latents that have it too.",
+            lambda z: 1 / z.std(0).mean(),
+            "You take the std over the batch, place by place, and average it. Take all numbers together.",
         ),
         Mistake(
-            in_order("encode scale diffuse sample decode"),
-            "The decoder is given latents of variance 1, and it knows them as the encoder made them. One part is "
-            "missing before it.",
+            lambda z: 1 / z.var(0).mean().sqrt(),
+            "You take the variance over the batch, place by place, and average it. Take all numbers together.",
         ),
         Mistake(
-            in_order("encode diffuse sample decode"),
-            "encode and decode fit each other, diffuse and sample do so too. But between these pairs the scale "
-            "changes, on the way in and on the way out.",
+            lambda z: 1 / (z - z.mean()).norm(),
+            "That brings the length of all of z to 1, however many numbers there are. Each one should have variance 1.",
         ),
         Mistake(
-            in_order("encode unscale diffuse sample scale decode"),
-            "scale and unscale have changed places. It is the sampler that wants variance 1.",
+            lambda z: 1 / (z.max() - z.mean()),
+            "You divide by how far the largest number is from the mean. Look at the variance of all.",
         ),
         Mistake(
-            in_order("encode unscale diffuse sample unscale decode"),
-            "You unscale twice. On the way in the latents come from the encoder, and are not scaled yet.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample scale decode"),
-            "You scale twice. On the way out the latents have variance 1, and the decoder wants them as they were.",
-        ),
-        Mistake(
-            in_order("encode scale scale diffuse sample unscale decode"),
-            "You scale twice on the way in. Once makes the variance 1, twice makes it something else again.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample unscale unscale decode"),
-            "You unscale twice on the way out. You had scaled once.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample decode unscale"),
-            "You unscale the picture. A scale belongs to latents: undo it while they still are some.",
-        ),
-        Mistake(
-            in_order("scale encode diffuse sample unscale decode"),
-            "You scale the picture. A scale belongs to latents: wait until there are some.",
-        ),
-        Mistake(
-            in_order("scale encode diffuse sample decode unscale"),
-            "You scale and unscale pictures. A scale belongs to latents: both happen between encoder and decoder.",
-        ),
-        Mistake(
-            in_order("encode diffuse scale sample unscale decode"),
-            "You scale after the noise came, so the noise is scaled with them. Its std must be what diffuse gave it.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse unscale sample decode"),
-            "You unscale too early: the sampler is given latents at the decoder's scale. It walks at variance 1.",
-        ),
-        Mistake(
-            lambda x, t, eps, p: p.decode(
-                p.unscale(p.sample(p.diffuse(p.scale(p.encode(x)), t, p.scale(eps)), t)),
-            ),
-            "You scale eps as well. It is standard normal already, which is what the latents are scaled for.",
-        ),
-        Mistake(
-            lambda x, t, eps, p: p.decode(p.unscale(p.sample(p.scale(p.encode(x)) + eps, t))),
-            "You add eps in full. At t the latents are a shrunk copy plus a part of the noise: there is a part of the "
-            "model for that.",
-        ),
-        Mistake(
-            lambda x, t, eps, p: p.decode(p.unscale(p.sample(eps, t))),
-            "You start from noise alone, and x is forgotten: that makes a new picture. Start from a noisy x.",
-        ),
-        Mistake(
-            in_order("encode scale sample unscale decode"),
-            "Nothing was noised: the sampler is told that its latents are at t, and they are clean.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse unscale decode"),
-            "Nobody walks back: you decode latents that are still noisy.",
-        ),
-        Mistake(
-            in_order("encode scale unscale decode"),
-            "That is the autoencoder alone. In the middle the latents are noised up to t, and walked back.",
-        ),
-        Mistake(
-            in_order("encode scale sample diffuse unscale decode"),
-            "diffuse and sample have changed places: first up to t, then back.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample unscale"),
-            "Those are latents, clean and at the right scale. One part turns them into pictures.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample"),
-            "Those are clean latents of variance 1. Two parts are still to come before they are pictures.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse"),
-            "Those are noisy latents at t: half of the way. Now back.",
-        ),
-        Mistake(
-            in_order("diffuse encode scale sample unscale decode"),
-            "You noise the picture. The sampler knows noisy latents, not latents of noisy pictures.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse unscale decode sample"),
-            "You decode the noisy latents, and walk in pixels. The decoder knows clean latents, and the sampler has "
-            "never seen a pixel.",
-        ),
-        Mistake(
-            in_order("diffuse sample"),
-            "You walk in pixels. The walk takes place among latents: go there first, and come back at the end.",
-        ),
-        Mistake(
-            in_order("scale diffuse sample unscale"),
-            "You scale and walk in pixels. The walk takes place among latents: go there first, and come back.",
-        ),
-        Mistake(
-            in_order("decode scale diffuse sample unscale encode"),
-            "encode and decode have changed places. What you are given is a picture, and you return one.",
-        ),
-        Mistake(
-            in_order("encode scale diffuse sample unscale encode"),
-            "You encode at the end once more. Back to pictures it is the other way.",
+            lambda z: 1 / z[0].std(),
+            "You measure the first latent alone. Take all of them.",
         ),
     ),
 )
 
-EXERCISES = (TIMES_SMALLER, RECEPTIVE_FIELD, IMAGE_TO_IMAGE, SCALE_FACTOR)
+EXERCISES = (TIMES_SMALLER, RECEPTIVE_FIELD, SCALE_FACTOR)

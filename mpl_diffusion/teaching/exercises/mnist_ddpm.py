@@ -3,6 +3,7 @@
 import torch
 
 from ...forward.schedules import linear
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, per_row, table
 
@@ -86,13 +87,13 @@ FORWARD_DIFFUSION = Exercise(
         Mistake(
             with_no_axes,
             "What you look up has shape (B,) and meets the *last* axis of x_0: 16 images stop with an error, 28 "
-            "images of 28 columns pass in silence, each column with another image's t. Reshape it: one number per row "
+            "images of 28 columns silently give each column another image's t. Reshape it: one number per row "
             "of x_0.",
         ),
         Mistake(
             with_four_axes,
             "Right on images, and that is where the lecture's .view(-1, 1, 1, 1) is safe. On points (B, 2) it returns "
-            "four axes, in silence: let x_0.ndim say how many ones there must be.",
+            "four axes: let x_0.ndim say how many ones there are.",
         ),
         Mistake(
             of_one_step,
@@ -123,6 +124,29 @@ FORWARD_DIFFUSION = Exercise(
             with_table(lambda x_0, eps, a: x_0 + (1 - a).sqrt() * eps),
             "You keep all of x_0. It is a *shrunk* copy of the data that the noise is added to.",
         ),
+        *with_wrong_alpha_bar(
+            lambda alpha_bar, x_0, t, eps, betas: (
+                per_row(alpha_bar[t - 1], x_0).sqrt() * x_0 + (1 - per_row(alpha_bar[t - 1], x_0)).sqrt() * eps
+            ),
+            "betas",
+            "alpha",
+            "noise",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: (
+                (1 - betas).cumprod(0)[t - 1].view(-1, 1).sqrt() * x_0
+                + (1 - (1 - betas).cumprod(0)[t - 1]).view(-1, 1).sqrt() * eps
+            ),
+            "Right on points, with two axes. Images have four: let x_0.ndim say how many ones there are.",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: x_0 + eps,
+            "You add x_0 and eps as they are. How much of each there is, the table says.",
+        ),
+        Mistake(
+            lambda x_0, t, eps, betas: forward_diffusion(x_0, len(betas) + 1 - t, eps, betas),
+            "You read the table from its end: t = 1 stands in its first row.",
+        ),
     ),
 )
 
@@ -146,7 +170,7 @@ EMA_UPDATE = Exercise(
     mistakes=(
         Mistake(
             lambda slow, fast, decay: (1 - decay) * slow + decay * fast,
-            "The two shares have changed places: with a decay of 0.999 your average is all but the latest weights.",
+            "The two shares have changed places: with a decay of 0.999 your average is nearly the latest weights.",
         ),
         Mistake(
             lambda slow, fast, decay: slow + (1 - decay) * fast,
@@ -159,15 +183,15 @@ EMA_UPDATE = Exercise(
         ),
         Mistake(
             lambda slow, fast, decay: (slow + fast) / 2,
-            "That is the middle of the two, whatever the decay: it forgets all but the last few steps.",
+            "That is the middle of the two, whatever the decay: it remembers only the last few steps.",
         ),
         Mistake(
             lambda slow, fast, decay: slow - (1 - decay) * (fast - slow),
-            "You move away from the new weights: mind the sign.",
+            "You move away from the new weights: check the sign.",
         ),
         Mistake(
             lambda slow, fast, decay: decay * (slow + (1 - decay) * fast),
-            "You shrink the new weights twice: mind the brackets.",
+            "You shrink the new weights twice: check the brackets.",
         ),
         Mistake(
             lambda slow, fast, decay: decay * slow,
@@ -175,7 +199,23 @@ EMA_UPDATE = Exercise(
         ),
         Mistake(
             lambda slow, fast, decay: fast,
-            "You return the latest weights: that is no average.",
+            "You return the latest weights, without averaging them.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: slow + decay * fast,
+            "You keep all of the old average, and give the new weights its share. The shares must add up to 1.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: decay * fast,
+            "You shrink the new weights, and the old average is missing.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: (1 - decay) * fast,
+            "The old average is missing: it keeps the share `decay`.",
+        ),
+        Mistake(
+            lambda slow, fast, decay: decay * slow + decay * fast,
+            "Both get the share `decay`. The two shares must add up to 1.",
         ),
     ),
 )
@@ -186,11 +226,14 @@ def nearest(samples, train):
 
 
 def looking():
-    yield Case("points", (table(0, 0, 3, 3).view(2, 2), table(3, 2, -1, 0, 9, 9).view(3, 2)))
+    yield Case("images of two pixels", (table(0, 0, 3, 3).view(2, 1, 1, 2), table(3, 2, -1, 0, 9, 9).view(3, 1, 1, 2)))
     random = Random()
-    for samples, train in (((5, 1, 8, 8), (40, 1, 8, 8)), ((8, 1, 8, 8), (8, 1, 8, 8)), ((28, 6), (50, 6))):
-        kind = "images" if len(samples) == 4 else "points"
-        yield Case(kind, (random.normal(*samples), random.normal(*train)))
+    for kind, n, m, size in (
+        ("fewer samples than training images", 5, 40, (1, 8, 8)),
+        ("as many samples as training images", 8, 8, (1, 8, 8)),
+        ("images of three channels", 28, 50, (3, 4, 4)),
+    ):
+        yield Case(kind, (random.normal(n, *size), random.normal(m, *size)))
 
 
 def by_distance(distance):
@@ -201,7 +244,7 @@ def by_distance(distance):
 NEAREST = Exercise(
     solution=nearest,
     task="for every sample the index, (n,), of the training image with the smallest L2 distance over all pixels",
-    praise="on points and images, for as many samples as you like",
+    praise="for as many samples as you like, with one channel or three",
     cases=looking,
     mistakes=(
         Mistake(
@@ -214,7 +257,7 @@ NEAREST = Exercise(
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).amin(1),
-            "Those are the distances themselves. Return the places where they stand.",
+            "Those are the distances themselves. Return the index of the smallest.",
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argmin(),
@@ -243,7 +286,35 @@ NEAREST = Exercise(
         ),
         Mistake(
             lambda samples, train: torch.cdist(samples, train).argmin(1),
-            "Right on points. For images cdist measures between single *rows of pixels*: flatten every image first.",
+            "For images cdist measures between single *rows of pixels*: flatten every image first.",
+        ),
+        Mistake(
+            lambda samples, train: (samples.flatten(1) @ train.flatten(1).T).argmin(1),
+            "You take the smallest product, which is no distance: sum the squares of the differences.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: (a - b).sum(-1)),
+            "You add up differences with their signs, so the largest image wins. Square them first.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: -torch.cosine_similarity(a, b, dim=-1)),
+            "You compare angles, by the cosine, which does not see how bright an image is. Take the L2 distance.",
+        ),
+        Mistake(
+            by_distance(lambda a, b: ((a - b) ** 2).amin(-1)),
+            "You compare by the one best pixel. The L2 distance counts them all.",
+        ),
+        Mistake(
+            lambda samples, train: train[nearest(samples, train)],
+            "Those are the nearest images. Return their indices in train.",
+        ),
+        Mistake(
+            lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argsort(1)[:, 1],
+            "You take the second nearest: the nearest has the number 0 in the sorted list.",
+        ),
+        Mistake(
+            lambda samples, train: torch.cdist(samples.flatten(1), train.flatten(1)).argsort(1),
+            "You sort all training images by their distance. Only the first of each row is asked for.",
         ),
     ),
 )

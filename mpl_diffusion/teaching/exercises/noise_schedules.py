@@ -18,8 +18,20 @@ def rows():
     yield Case("the linear table", (linear().alpha_bar[1:],))
 
 
+def ratio_of_amplitudes(alpha_bar):
+    return 20 * (alpha_bar.sqrt() / (1 - alpha_bar).sqrt()).log10()
+
+
+def difference_of_logarithms(alpha_bar):
+    return 10 * (alpha_bar.log10() - (1 - alpha_bar).log10())
+
+
 SNR_DB = Exercise(
     solution=snr_db,
+    forms=(
+        ratio_of_amplitudes,
+        difference_of_logarithms,
+    ),
     task="the signal-to-noise ratio of powers in decibels, one for each row that is given",
     praise="on a few rows and on the linear table",
     cases=rows,
@@ -42,7 +54,7 @@ SNR_DB = Exercise(
         ),
         Mistake(
             lambda alpha_bar: 10 * ((1 - alpha_bar) / alpha_bar).log10(),
-            "Your ratio stands on its head: it grows with t, while the signal gets lost.",
+            "Your ratio is upside down: it grows with t, while the signal is lost.",
         ),
         Mistake(
             lambda alpha_bar: 10 * alpha_bar.log10(),
@@ -51,6 +63,22 @@ SNR_DB = Exercise(
         Mistake(
             lambda alpha_bar: alpha_bar / (1 - alpha_bar),
             "The ratio is right. Now say it in decibels.",
+        ),
+        Mistake(
+            lambda alpha_bar: 10 * (1 - alpha_bar).log10(),
+            "That is the power of the noise alone. The ratio has the power of the signal above it.",
+        ),
+        Mistake(
+            lambda alpha_bar: 10 * alpha_bar.log10() / (1 - alpha_bar).log10(),
+            "You divide one logarithm by another. The logarithm of a ratio is the difference of the two.",
+        ),
+        Mistake(
+            lambda alpha_bar: 10 * (alpha_bar / (1 - alpha_bar)),
+            "The logarithm is missing: decibels are ten times the logarithm of the ratio.",
+        ),
+        Mistake(
+            lambda alpha_bar: 10 * (alpha_bar / 1 - alpha_bar).log10(),
+            "Check the brackets: alpha_bar / 1 - alpha_bar is 0. Divide by the whole of 1 - alpha_bar.",
         ),
     ),
 )
@@ -123,6 +151,22 @@ COSINE_ALPHA_BAR = Exercise(
             lambda T: cosine(T).alpha_bar,
             "Your last row is lifted by the cap on beta_T. Here the formula itself is asked for, without the cap.",
         ),
+        Mistake(
+            with_angle(lambda u: u + 0.008 / 1.008 * math.pi / 2),
+            "Check the brackets: s is added to t/T first, and the sum is divided by 1 + s and multiplied by pi/2.",
+        ),
+        Mistake(
+            with_angle(lambda u: (u + 0.008 / 1.008) * math.pi / 2),
+            "Check the brackets: the sum t/T + s is divided by 1 + s, not s alone.",
+        ),
+        *(
+            Mistake(with_angle(lambda u, s=s: (u + s) / (1 + s) * math.pi / 2), "Your s is not 0.008.")
+            for s in (0.8, 0.08, 0.0008, 0.01, 0.001)
+        ),
+        Mistake(
+            lambda T: cosine_alpha_bar(T)[1:] / cosine_alpha_bar(T)[1],
+            "Your table begins at t = 1, and is divided by f(1). It has T + 1 rows, and row 0 is the clean data.",
+        ),
     ),
 )
 
@@ -159,7 +203,7 @@ ZERO_TERMINAL = Exercise(
     mistakes=(
         Mistake(
             with_row_0(shifted_and_scaled),
-            "You shift and scale alpha_bar, the variance. The recipe does so to the signal, which is an amplitude.",
+            "You shift and scale alpha_bar, the variance. The recipe shifts and scales the signal, an amplitude.",
         ),
         Mistake(
             with_row_0(lambda a: (a.sqrt() - a[-1].sqrt()) ** 2),
@@ -183,6 +227,18 @@ ZERO_TERMINAL = Exercise(
             with_row_0(lambda a: torch.cat([a[:-1], table(0)])),
             "You set the last row to 0 and leave the others, so all that is left goes in one step. Spread the change "
             "over all rows.",
+        ),
+        Mistake(
+            with_row_0(lambda a: ((a.sqrt() - a[-1].sqrt()) * (1 - (a[-1] / a[0]).sqrt())) ** 2),
+            "Your factor is upside down: the shifted signal(1) is too small, and has to grow back to what it was.",
+        ),
+        Mistake(
+            with_row_0(lambda a: shifted_and_scaled(a.sqrt()).sqrt()),
+            "You take a root at the end. From the signal, an amplitude, to alpha_bar, a variance, one squares.",
+        ),
+        Mistake(
+            with_row_0(lambda a: (a.sqrt() / a[0].sqrt() * a[0].sqrt() / (1 - (a[-1] / a[0]).sqrt())) ** 2),
+            "You scale, and forget to shift: subtract signal(T) first, so that the last row is 0.",
         ),
     ),
 )

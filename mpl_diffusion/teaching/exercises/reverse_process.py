@@ -1,5 +1,8 @@
 """Exercises of notebook 03: the step back when x_0 is known, its variance, and its mean in terms of the noise."""
 
+import torch
+
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
 
@@ -29,8 +32,17 @@ def with_rates(mean):
     return formula
 
 
+def over_one_denominator(x_t, x0, t, beta):
+    alpha = 1 - beta
+    alpha_bar = alpha.cumprod(0)
+    return (alpha_bar[t - 1].sqrt() * beta[t] * x0 + alpha[t].sqrt() * (1 - alpha_bar[t - 1]) * x_t) / (
+        1 - alpha_bar[t]
+    )
+
+
 POSTERIOR_MEAN = Exercise(
     solution=posterior_mean,
+    forms=(over_one_denominator,),
     task="the mean of q(x_{t-1} | x_t, x_0); t is a whole number, beta the table with row 0",
     praise="on points and images, also in the last step",
     cases=two_points,
@@ -59,6 +71,66 @@ POSTERIOR_MEAN = Exercise(
             with_rates(lambda x_t, x0, b, a, ab, ab_1: ab_1.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t),
             "You forgot to divide by the variance of all the noise at t: the two weights do not add up yet.",
         ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + ab.sqrt() * (1 - ab_1) * x_t) / (1 - ab)
+            ),
+            "On x_t you take alpha_bar. This factor knows one step only: alpha_t, with no bar.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (a.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab)),
+            "On x_0 you take alpha_t, which is one step. From x_0 to t - 1 there are many: alpha_bar.",
+        ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab_1)
+            ),
+            "In the denominator you take alpha_bar at t - 1. Divide by the variance of all the noise at t.",
+        ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab).sqrt()
+            ),
+            "You divide by the root of 1 - alpha_bar, a std. Divide by the variance.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1 * b * x0 + a * (1 - ab_1) * x_t) / (1 - ab)),
+            "Both roots are missing: on x_0 and on x_t stand variances where amplitudes belong.",
+        ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * (1 - b) * x0 + a.sqrt() * (1 - ab_1) * x_t) / (1 - ab)
+            ),
+            "On x_0 you take alpha_t where beta_t belongs.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + a.sqrt() * ab_1 * x_t) / (1 - ab)),
+            "On x_t you take the signal at t - 1. It is the noise there, 1 - alpha_bar, that counts.",
+        ),
+        *with_wrong_alpha_bar(
+            lambda alpha_bar, x_t, x0, t, beta: (
+                (alpha_bar[t - 1].sqrt() * beta[t] * x0 + (1 - beta[t]).sqrt() * (1 - alpha_bar[t - 1]) * x_t)
+                / (1 - alpha_bar[t])
+            )
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (b * x0 + (1 - ab) * x_t - b * x_t) / (1 - ab)),
+            "Your two weights sum to 1. They do not: x_t is noisy, and smaller than x_0 in its signal.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: (b * x0 + (1 - ab_1) * x_t) / (1 - ab)),
+            "The amplitudes are missing: a root of alpha_bar on x_0, and a root of alpha_t on x_t.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, x0, b, a, ab, ab_1: ab_1.sqrt() * x0 + (1 - ab_1).sqrt() * x_t),
+            "That is a jump from x_0 to t - 1 with x_t in place of the noise. Weigh x_0 and x_t as the posterior does.",
+        ),
+        Mistake(
+            with_rates(
+                lambda x_t, x0, b, a, ab, ab_1: (ab_1.sqrt() * b * x0 + (a * (1 - ab_1)).sqrt() * x_t) / (1 - ab)
+            ),
+            "On x_t the root ends too late: of alpha_t it is taken, of 1 - alpha_bar it is not.",
+        ),
     ),
 )
 
@@ -67,6 +139,12 @@ def beta_tilde(beta):
     alpha_bar = (1 - beta).cumprod(0)
     tilde = beta.clone()
     tilde[1:] *= (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
+    return tilde
+
+
+def tilde_from(alpha_bar, beta):
+    tilde = beta.clone()
+    tilde[1:] = beta[1:] * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:])
     return tilde
 
 
@@ -110,13 +188,41 @@ BETA_TILDE = Exercise(
             "You scale by a ratio of signals, alpha_bar. It is the noise, 1 - alpha_bar, that counts.",
         ),
         Mistake(
-            scaled(lambda before, now: 1 - before),
-            "You forgot to divide by the noise at t.",
+            scaled(lambda before, now: before),
+            "You forgot to divide by the variance of the noise at t.",
         ),
         Mistake(
             lambda beta: beta_tilde(beta)[1:],
             "Row 0 is missing: the table has T + 1 rows, and row 0 is 0.",
         ),
+        Mistake(
+            scaled(lambda before, now: now / before),
+            "Your fraction is upside down: it is infinite in row 1. Knowing x_0 makes you more certain.",
+        ),
+        Mistake(
+            lambda beta: beta_tilde(beta) / torch.cat([table(1), beta[1:]]),
+            "That is the fraction alone. It has to multiply beta.",
+        ),
+        *(
+            Mistake(
+                lambda beta, factor=factor: torch.cat([table(float("nan")), factor(beta)]),
+                "Row 0 is NaN, for there is no noise there and you divide 0 by 0; and beta is missing as a factor.",
+            )
+            for factor in (lambda beta: (beta_tilde(beta) / beta)[1:], lambda beta: (beta / beta_tilde(beta))[1:])
+        ),
+        Mistake(
+            lambda beta: torch.cat([table(float("nan")), beta_tilde(beta)[1:]]),
+            "Row 0 is NaN: there is no noise there, and you divide 0 by 0. Set it to 0, or begin at row 1.",
+        ),
+        Mistake(
+            lambda beta: torch.cat([table(0), beta_tilde(beta)[1:] / beta[1:] * beta[:-1]]),
+            "You take beta one row too early. In row t, beta_t is multiplied by the fraction.",
+        ),
+        Mistake(
+            lambda beta: torch.cat([table(0), (1 - (1 - beta).cumprod(0))[:-1]]),
+            "That is the noise at t - 1 alone. Divide it by the noise at t, and multiply by beta.",
+        ),
+        *with_wrong_alpha_bar(tilde_from, "betas", "noise"),
     ),
 )
 
@@ -142,8 +248,15 @@ def with_noise(mean):
     return formula
 
 
+def in_alphas(x_t, t, eps, beta):
+    alpha = 1 - beta
+    alpha_bar = alpha.cumprod(0)
+    return 1 / alpha[t].sqrt() * (x_t - (1 - alpha[t]) / (1 - alpha_bar[t]).sqrt() * eps)
+
+
 MEAN_FROM_EPS = Exercise(
     solution=mean_from_eps,
+    forms=(in_alphas,),
     task="the mean of the step from t to t - 1, when eps is all the noise in x_t",
     praise="on points and images",
     cases=noisy_points,
@@ -171,6 +284,57 @@ MEAN_FROM_EPS = Exercise(
         Mistake(
             with_noise(lambda x_t, eps, b, s2: (x_t - s2.sqrt() * eps) / (1 - b).sqrt()),
             "You take all the noise away at once. One step back takes only a share of it.",
+        ),
+        Mistake(
+            lambda x_t, t, eps, beta: (
+                mean_from_eps(x_t, t, eps, beta) * ((1 - beta[t]) / (1 - beta).cumprod(0)[t]).sqrt()
+            ),
+            "You divide by the root of alpha_bar, as if all t steps were undone. This is a single step.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - s2.sqrt() * eps) / (1 - s2).sqrt()),
+            "That is x_0, what is left when all the noise is taken away. The mean of a single step is asked for.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: x_t / (1 - b).sqrt() - b / s2.sqrt() * eps),
+            "Check the brackets: eps has to be divided by the root of alpha_t as well.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: x_t - b / s2.sqrt() * eps / (1 - b).sqrt()),
+            "Check the brackets: x_t has to be divided by the root of alpha_t as well.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b) / s2.sqrt() * eps / (1 - b).sqrt()),
+            "Check the brackets: you subtract beta_t from x_t. Subtract beta_t times eps, divided by a std.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - (1 - b) / s2.sqrt() * eps) / (1 - b).sqrt()),
+            "In the factor on eps you take alpha_t. The share that this step takes away is beta_t, 1 minus it.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b / (1 - s2).sqrt() * eps) / (1 - b).sqrt()),
+            "In the factor on eps you divide by the signal at t. Divide by the std of the noise.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b / s2.sqrt() * eps) * (1 - b).sqrt()),
+            "You multiply by the root of alpha_t, and x shrinks once more. A step back has to undo the shrinking.",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t - b * eps) / (1 - b).sqrt()),
+            "You divide beta_t by nothing, or by 1: is the std of the noise missing, or is your alpha_bar always 0, "
+            "as a product of betas is?",
+        ),
+        Mistake(
+            with_noise(lambda x_t, eps, b, s2: (x_t + b / s2.sqrt() * eps) * (1 - b).sqrt()),
+            "You add noise and shrink, as a step forward does. Going back, take noise away and divide.",
+        ),
+        *with_wrong_alpha_bar(
+            lambda alpha_bar, x_t, t, eps, beta: (
+                (x_t - beta[t] / (1 - alpha_bar[t]).sqrt() * eps) / (1 - beta[t]).sqrt()
+            ),
+            "betas",
+            "alpha",
+            "noise",
         ),
     ),
 )

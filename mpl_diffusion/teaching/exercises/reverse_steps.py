@@ -1,5 +1,6 @@
 """Exercises of notebook 04, second half: one step of each sampler."""
 
+from .alpha_bars import with_wrong_alpha_bar
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
 
@@ -77,6 +78,18 @@ DDIM_STEP = Exercise(
             lambda x_t, t, t_next, eps, alpha_bar: ddim_step(x_t, t_next, t, eps, alpha_bar),
             "You walk from t_next to t, into the noise. Exchange the two times.",
         ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: a_next * x0 + (1 - a_next) * eps),
+            "At t_next both of your factors are variances. Use an amplitude and a std.",
+        ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: (1 - a_next).sqrt() * x0 + a_next.sqrt() * eps),
+            "At t_next signal and noise have changed places.",
+        ),
+        Mistake(
+            with_step(lambda x0, eps, x_t, a, a_next: a_next.sqrt() * x0 + eps),
+            "You add all of eps. Only a part of it, the std of the noise at t_next, is left there.",
+        ),
     ),
 )
 
@@ -119,8 +132,17 @@ def with_sigma(sigma):
     return formula
 
 
+def in_alphas(x_t, t, eps, z, beta):
+    alpha = 1 - beta
+    alpha_bar = alpha.cumprod(0)
+    mean = (x_t - (1 - alpha[t]) / (1 - alpha_bar[t]).sqrt() * eps) / alpha[t].sqrt()
+    sigma = (beta[t] * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])).sqrt()
+    return mean + sigma * z
+
+
 DDPM_STEP = Exercise(
     solution=ddpm_step,
+    forms=(in_alphas,),
     task="the random step from t to t - 1 with noise z, whose variance sigma^2 is beta_tilde_t",
     praise="on points and images, also in the last step",
     cases=ddpm_steps,
@@ -161,7 +183,7 @@ DDPM_STEP = Exercise(
         ),
         Mistake(
             with_mean(lambda x, e, b, a_bar: (x + b / (1 - a_bar).sqrt() * e) / (1 - b).sqrt()),
-            "You add the noise that should be taken away: mind the sign of eps.",
+            "You add the noise that should be taken away: check the sign of eps.",
         ),
         Mistake(
             with_mean(lambda x, e, b, a_bar: (x - b.sqrt() * e) / (1 - b).sqrt()),
@@ -171,6 +193,29 @@ DDPM_STEP = Exercise(
         Mistake(
             with_mean(lambda x, e, b, a_bar: (x - (1 - a_bar).sqrt() * e) / a_bar.sqrt()),
             "Your mean is x0_hat, the end of the walk. One step goes only a part of the way.",
+        ),
+        Mistake(
+            lambda x_t, t, eps, z, beta: ddpm_step(x_t, t, eps, z / (1 - beta[t]).sqrt(), beta),
+            "Check the brackets: the mean is divided by the root of alpha_t, the noise z is not.",
+        ),
+        Mistake(
+            with_mean(lambda x, e, b, a_bar: x / (1 - b).sqrt() - b / (1 - a_bar).sqrt() * e),
+            "Check the brackets: eps has to be divided by the root of alpha_t as well.",
+        ),
+        Mistake(
+            with_mean(lambda x, e, b, a_bar: x - b / (1 - a_bar).sqrt() * e / (1 - b).sqrt()),
+            "Check the brackets: x_t has to be divided by the root of alpha_t as well.",
+        ),
+        *with_wrong_alpha_bar(
+            lambda alpha_bar, x_t, t, eps, z, beta: (
+                (x_t - beta[t] / (1 - alpha_bar[t]).sqrt() * eps) / (1 - beta[t]).sqrt()
+                + ((1 - alpha_bar[t - 1]) / (1 - alpha_bar[t]) * beta[t]).sqrt() * z
+            ),
+            "sum",
+        ),
+        Mistake(
+            lambda x_t, t, eps, z, beta: ddpm_step(x_t, t, z, eps, beta),
+            "eps and z have changed places: eps is the noise to be removed, z the fresh one.",
         ),
     ),
 )

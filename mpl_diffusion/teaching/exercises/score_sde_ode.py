@@ -57,7 +57,39 @@ SCORE = Exercise(
         Mistake(
             lambda eps, t, alpha_bar: -eps / (1 - alpha_bar[t]).sqrt(),
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "eps, sometimes without a word: reshape it, so that it has one number per row of eps.",
+            "eps, sometimes silently: reshape it, so that it has one number per row of eps.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: eps / a.sqrt()),
+            "You divide by the signal, and the score points the other way. What counts is the std of the noise.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps / a),
+            "You divide by alpha_bar. What counts here is the std of the noise.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: eps * (1 - a).sqrt()),
+            "You multiply by the std of the noise where you should divide, and the sign is missing.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps * a.sqrt()),
+            "You multiply by the signal. Divide by the std of the noise.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps * a.sqrt() / (1 - a).sqrt()),
+            "The signal does not belong here: divide by the std of the noise, and nothing else.",
+        ),
+        Mistake(
+            with_score(lambda eps, a: -eps / (a * (1 - a)).sqrt()),
+            "The signal does not belong here: divide by the std of the noise, and nothing else.",
+        ),
+        Mistake(
+            lambda eps, t, alpha_bar: -eps / (1 - alpha_bar[t]).sqrt().view(-1, 1, 1, 1),
+            "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
+        ),
+        Mistake(
+            lambda eps, t, alpha_bar: -eps / (1 - alpha_bar[t]).sqrt().view(-1, 1),
+            "Right on points, with two axes. Images have four: let ndim say how many ones there are.",
         ),
     ),
 )
@@ -99,7 +131,7 @@ SDE_STEP = Exercise(
         ),
         Mistake(
             lambda x, k, dt, z, beta: sde_step(x, k, dt * len(beta) / (len(beta) - 1), z, beta),
-            "The table has T + 1 rows, for row 0 is the clean data. T is one less than its length.",
+            "The table has T + 1 rows, because row 0 is the clean data. T is one less than its length.",
         ),
         Mistake(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + rate.sqrt() * dt * z),
@@ -129,6 +161,42 @@ SDE_STEP = Exercise(
             with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt),
             "You forgot the noise: only the drift is there.",
         ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + 0.5 * (rate * dt).sqrt() * z),
+            "Half the rate belongs to the drift alone. The noise gets all of it.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: -0.5 * rate * x * dt + (rate * dt).sqrt() * z),
+            "That is the change of x alone. Add it to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * dt + (rate * dt).sqrt() * z),
+            "Your drift is the same wherever x is. It is proportional to x.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x + (rate * dt).sqrt() * z),
+            "Your drift is the same for every dt. Multiply it by dt.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + (rate * dt**0.5) * z),
+            "The noise has the root of dt, and lacks the root of the rate: both stand in its variance.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: (1 - rate * dt).sqrt() * x + (rate * dt).sqrt() * z),
+            "That is a DDPM step with the variance rate dt, which is nearly the same. Write the drift as Euler does.",
+        ),
+        Mistake(
+            with_rate(lambda x, rate, dt, z: x - 0.5 * rate * x * dt + dt**0.5 * z),
+            "The noise lacks the rate: its variance is the rate times dt.",
+        ),
+        Mistake(
+            lambda x, k, dt, z, beta: sde_step(x, k, dt, 0 * z, beta) + (beta[k] * dt).sqrt() * z,
+            "Your noise lacks the factor T: per unit of time the rate is T times beta_k, as in your drift.",
+        ),
+        Mistake(
+            lambda x, k, dt, z, beta: sde_step(x, k, dt, z, beta) + 0.5 * (len(beta) - 2) * beta[k] * x * dt,
+            "Your drift lacks the factor T: per unit of time the rate is T times beta_k, as in your noise.",
+        ),
     ),
 )
 
@@ -157,20 +225,20 @@ REVERSE_DRIFT = Exercise(
     mistakes=(
         Mistake(
             lambda x, score, f, g2: f * x - 0.5 * g2 * score,
-            "With half of g^2 that is the drift of the ODE, which adds no noise. The SDE's noise has to be paid for "
-            "with a stronger pull.",
+            "With half of g^2 that is the drift of the ODE, which adds no noise. The SDE adds noise, and has to "
+            "balance it with a stronger pull.",
         ),
         Mistake(
             lambda x, score, f, g2: f * x + g2 * score,
-            "Mind the sign of the score. Here dt is negative: the step has to end up *along* the score.",
+            "Check the sign of the score. Here dt is negative: the step has to end up *along* the score.",
         ),
         Mistake(
             lambda x, score, f, g2: -f * x + g2 * score,
-            "You have turned the time around in the drift. It turns by itself, for dt is negative on the way back.",
+            "You have reversed time in the drift. It is reversed already: dt is negative on the way back.",
         ),
         Mistake(
             lambda x, score, f, g2: -f * x - g2 * score,
-            "Mind the sign of f x: it stays as it was in the forward SDE, for the negative dt turns it around.",
+            "Check the sign of f x: it stays as in the forward SDE, because the negative dt reverses it.",
         ),
         Mistake(
             lambda x, score, f, g2: f - g2 * score,
@@ -191,6 +259,21 @@ REVERSE_DRIFT = Exercise(
         Mistake(
             lambda x, score, f, g2: -g2 * score,
             "You forgot the forward drift f x: the shrinking has to be undone too.",
+        ),
+        *(
+            Mistake(
+                lambda x, score, f, g2, sign=sign: sign * f * x + 0.5 * g2 * score,
+                "Two slips: half of g^2 belongs to the ODE, and the signs are not to be turned: dt is negative.",
+            )
+            for sign in (-1, 1)
+        ),
+        Mistake(
+            lambda x, score, f, g2: -0.5 * g2 * score,
+            "You forgot the forward drift f x, and half of g^2 belongs to the ODE.",
+        ),
+        Mistake(
+            lambda x, score, f, g2: (f - g2) * x * score,
+            "You multiply x and the score. The two terms are added: f times x, and a multiple of the score.",
         ),
     ),
 )

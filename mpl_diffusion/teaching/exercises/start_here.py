@@ -1,7 +1,5 @@
 """Exercises of notebook 00: which row is which, and std against variance."""
 
-import torch
-
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, table
 
@@ -11,15 +9,15 @@ def lecture_index(t):
 
 
 def times():
-    yield Case("one t", (1,))
-    yield Case("one t", (260,))
-    yield Case("a batch of t", (torch.tensor([1, 500, 1000]),))
+    yield Case("the first t", (1,))
+    yield Case("t = 260", (260,))
+    yield Case("the last t", (1000,))
 
 
 LECTURE_INDEX = Exercise(
     solution=lecture_index,
     task="the row in which the lecture's 0-based tables keep what belongs to our t = 1 ... T",
-    praise="for one t and a batch of them",
+    praise="from the first t to the last",
     cases=times,
     mistakes=(
         Mistake(
@@ -34,6 +32,17 @@ LECTURE_INDEX = Exercise(
         Mistake(
             lambda t: 1000 - t,
             "You count backwards from T. Both tables begin at the data's end; they only disagree about the first row.",
+        ),
+        *(
+            Mistake(
+                lambda t, end=end: end - t,
+                "You count backwards. Both tables begin at the data's end; they only disagree about the first row.",
+            )
+            for end in (999, 1001)
+        ),
+        Mistake(
+            lambda t: -t,
+            "A negative index counts from the end of the table. Both tables begin at the data's end.",
         ),
     ),
 )
@@ -73,6 +82,10 @@ NOISE_STD = Exercise(
         Mistake(
             lambda alpha_bar_t: (1 - alpha_bar_t) ** 2,
             "You square, where the way from a variance to a std goes in the other direction.",
+        ),
+        Mistake(
+            lambda alpha_bar_t: ((1 - alpha_bar_t) / alpha_bar_t).sqrt(),
+            "That is the ratio of noise to signal. The std of the noise itself is asked for, so nothing is divided.",
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """Exercises of notebook 04, first half: reading x0 out of the noise, and the loss."""
 
 import torch
+from torch import nn
 
 from .engine import Case, Exercise, Mistake
 from .inputs import Random, per_row, table
@@ -25,8 +26,14 @@ def with_rates(read):
     return formula
 
 
+def in_two_parts(x_t, t, eps, alpha_bar):
+    alpha_bar_t = alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
+    return x_t / alpha_bar_t.sqrt() - ((1 - alpha_bar_t) / alpha_bar_t).sqrt() * eps
+
+
 X0_FROM_EPS = Exercise(
     solution=x0_from_eps,
+    forms=(in_two_parts,),
     task="the clean sample that eps implies, on points and images; t is one number or has shape (B,)",
     praise="on points and images, for one t and a batch of them",
     cases=jumps,
@@ -49,7 +56,7 @@ X0_FROM_EPS = Exercise(
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t + noise * eps) / signal),
-            "You add the noise once more. Solve x_t = signal x0 + noise eps for x0, and mind the sign.",
+            "You add the noise once more. Solve x_t = signal x0 + noise eps for x0, and check the sign.",
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t - eps) / signal),
@@ -57,7 +64,7 @@ X0_FROM_EPS = Exercise(
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: x_t - noise / signal * eps),
-            "You divide the noise alone. x_t has to be divided as well: mind the brackets.",
+            "You divide the noise alone. x_t has to be divided as well: check the brackets.",
         ),
         Mistake(
             with_rates(lambda x_t, eps, signal, noise: (x_t - signal * eps) / noise),
@@ -72,6 +79,26 @@ X0_FROM_EPS = Exercise(
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
             "x_t: reshape it, so that it has one number per row of x_t.",
         ),
+        Mistake(
+            lambda x_t, t, eps, alpha_bar: (
+                (x_t - (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps) / alpha_bar[t].view(-1, 1, 1, 1).sqrt()
+            ),
+            "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
+        ),
+        Mistake(
+            lambda x_t, t, eps, alpha_bar: (
+                (x_t - (1 - alpha_bar[t]).view(-1, 1).sqrt() * eps) / alpha_bar[t].view(-1, 1).sqrt()
+            ),
+            "Right on points, with two axes. Images have four: let ndim say how many ones there are.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, eps, signal, noise: x_t * signal - noise * eps),
+            "You multiply by the signal, though x0 was multiplied by it already. Divide, eps as well.",
+        ),
+        Mistake(
+            with_rates(lambda x_t, eps, signal, noise: signal * x_t + noise * eps),
+            "That is the way from x0 to x_t, which adds noise. Solve it for x0.",
+        ),
     ),
 )
 
@@ -82,20 +109,22 @@ def loss(net, x0, t, eps, alpha_bar):
     return ((net(x_t, t) - eps) ** 2).mean()
 
 
-def zeros(x, t):
-    """A net that always answers 0, so that the loss can be had in one's head."""
-    return 0 * x
+class Net(nn.Module):
+    """A net that was never trained. Its output depends on x, on the time and on one weight, which could be learned."""
 
+    def __init__(self, weight: float):
+        super().__init__()
+        self.weight = nn.Parameter(table(weight))
+        self.__name__ = "a net that always answers 0" if weight == 0 else f"a net with weight {weight:g}"
 
-def net(x, t):
-    """A net that was never trained: it bends x, and hears the time."""
-    return torch.tanh(x + per_row(torch.as_tensor(t) / 40, x))
+    def forward(self, x, t):
+        return self.weight * torch.tanh(x + per_row(torch.as_tensor(t, dtype=x.dtype) / 40, x))
 
 
 def losses():
-    yield Case("points with one t", (zeros, table(1, 0)[None], 1, table(0, 1)[None], table(1, 0.64)))
+    yield Case("points with one t", (Net(0.0), table(1, 0)[None], 1, table(0, 1)[None], table(1, 0.64)))
     for kind, args in Random().jumps():
-        yield Case(kind, (net, *args))
+        yield Case(kind, (Net(0.9), *args))
 
 
 def with_error(error):
@@ -160,7 +189,7 @@ LOSS = Exercise(
         ),
         Mistake(
             with_error(lambda net, x_t, t, x0, eps: ((net(x_t, t - 1) - eps) ** 2).mean()),
-            "You tell the net t - 1. In this course it hears t itself.",
+            "You tell the net t - 1. In this course it is told t itself.",
         ),
         Mistake(
             lambda net, x0, t, eps, alpha_bar: loss(net, x0, t, eps, 1 - alpha_bar),
@@ -183,7 +212,46 @@ LOSS = Exercise(
                 (net(alpha_bar[t].sqrt() * x0 + (1 - alpha_bar[t]).sqrt() * eps, t) - eps) ** 2
             ).mean(),
             "Your formula is right for one t. For a batch, alpha_bar[t] has shape (B,) and meets the *last* axis of "
-            "x0, sometimes without a word: reshape it, so that it has one number per row of x0.",
+            "x0, sometimes silently: reshape it, so that it has one number per row of x0.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(x_t, t) - eps) ** 2).sum(1).mean()),
+            "You add up along axis 1 before you take the mean. Take the mean over all axes.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: (net(x_t, t) - eps).norm()),
+            "That is the length of the error, a root of a sum. The mean of the squares is asked for.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: (net(x_t, t) ** 2 - eps**2).mean()),
+            "You subtract squares. Subtract first, and square the difference.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(x0 + eps, t) - eps) ** 2).mean()),
+            "You show the net x0 + eps. x_t is a shrunk x0 plus a part of eps, as alpha_bar at t says.",
+        ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(eps, t) - x0) ** 2).mean()),
+            "You show the net eps and compare with x0: that is a leap in one step. Show it x_t, and compare with eps.",
+        ),
+        Mistake(
+            lambda net, x0, t, eps, alpha_bar: with_error(
+                lambda net, x_t, t, x0, eps: ((net(x_t, alpha_bar[t]) - eps) ** 2).mean()
+            )(net, x0, t, eps, alpha_bar),
+            "You tell the net alpha_bar_t. In this course it is told t itself.",
+        ),
+        Mistake(
+            lambda net, x0, t, eps, alpha_bar: (
+                (
+                    net(
+                        alpha_bar[t].view(-1, 1, 1, 1).sqrt() * x0 + (1 - alpha_bar[t]).view(-1, 1, 1, 1).sqrt() * eps,
+                        t,
+                    )
+                    - eps
+                )
+                ** 2
+            ).mean(),
+            "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
         ),
     ),
 )

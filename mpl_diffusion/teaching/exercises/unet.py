@@ -35,11 +35,12 @@ TIME_FEATURES = Exercise(
     solution=time_features,
     task="(B, dim): first the cosines of t w_i, then their sines, w_i = 10,000^(-i / (dim/2)), i from 0",
     praise="for one time and for many",
+    tolerance=1e-4,
     cases=moments,
     mistakes=(
         Mistake(
             with_frequencies(geometric, lambda angle: torch.cat([angle.sin(), angle.cos()], dim=1)),
-            "You put the sines first. Vaswani et al. do so as well; here the cosines come first.",
+            "You put the sines first. So do Vaswani et al.; here the cosines come first.",
         ),
         Mistake(
             with_frequencies(geometric, lambda angle: torch.stack([angle.cos(), angle.sin()], dim=2).flatten(1)),
@@ -80,6 +81,30 @@ TIME_FEATURES = Exercise(
         Mistake(
             lambda t, dim: (t * geometric(torch.arange(dim // 2, dtype=t.dtype), dim // 2)).cos(),
             "You multiply times by frequencies one by one. Every time needs every frequency: make t a column.",
+        ),
+        *(
+            Mistake(with_frequencies(lambda i, n, base=base: base ** (-i / n)), "Your base is not 10,000.")
+            for base in (10, 1000, 1024, 100_000, torch.e)
+        ),
+        Mistake(
+            with_frequencies(lambda i, n: 10_000 ** (-2 * i / n)),
+            "Your slowest frequency is much too slow: i is divided by dim/2, which is 2 i / dim.",
+        ),
+        Mistake(
+            with_frequencies(geometric, lambda angle: angle),
+            "Those are the angles. Now take their cosines and their sines.",
+        ),
+        Mistake(
+            with_frequencies(geometric, lambda angle: angle.cos()),
+            "The sines are missing. Each frequency gives two features.",
+        ),
+        Mistake(
+            with_frequencies(geometric, lambda angle: angle.sin()),
+            "The cosines are missing. Each frequency gives two features.",
+        ),
+        Mistake(
+            with_frequencies(geometric, lambda angle: angle.cos() + angle.sin()),
+            "You add cosines and sines up. Put them side by side.",
         ),
     ),
 )
@@ -140,7 +165,7 @@ RESBLOCK_PARAMETERS = Exercise(
         ),
         Mistake(
             wrong_by(lambda i, o, d: 2 * o * d + 2 * o),
-            "You left out the layer through which the block hears the time.",
+            "You left out the layer that tells the block the time.",
         ),
         Mistake(
             wrong_by(lambda i, o, d: 4 * o if i == o else 5 * o),
@@ -169,6 +194,38 @@ RESBLOCK_PARAMETERS = Exercise(
         Mistake(
             wrong_by(lambda i, o, d: 9 * o * o + o),
             "You count one 3x3 convolution. There are two.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: skip_of(i, o) if i != o else -skip_of(i, o)),
+            "Your `if` is the wrong way round: the 1x1 convolution is needed where the widths differ.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: o if i != o else 0),
+            "The bias of the 1x1 convolution is missing.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: o),
+            "You are short by c_out: is the bias of one of the two convolutions missing?",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: -o),
+            "You are c_out too high: is a bias counted twice?",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: -skip_of(i, o) if i != o else 0),
+            "You count the 1x1 convolution twice.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: 9 * o * o + o - 9 * i * i - i),
+            "Your second convolution goes from c_in to c_in. It reads and writes what the first one wrote.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: d * o + 2 * o),
+            "Time gives every channel two numbers, a scale and a shift, and the layer has biases.",
+        ),
+        Mistake(
+            wrong_by(lambda i, o, d: 2 * i),
+            "The first norm is missing: it has a scale and a shift for each of c_in channels.",
         ),
     ),
 )
@@ -209,7 +266,7 @@ SELF_ATTENTION = Exercise(
     mistakes=(
         Mistake(
             with_scores(lambda q, k, v: raw(q, k).softmax(-1)),
-            "Your scores grow with the number of features, and the softmax gets too sure of itself. Scale them first.",
+            "Your scores grow with the number of features, and the softmax becomes nearly one-hot. Scale them first.",
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1]).softmax(-1)),
@@ -217,7 +274,11 @@ SELF_ATTENTION = Exercise(
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) * q.shape[-1] ** 0.5).softmax(-1)),
-            "You multiply by the root of d. It should calm the scores down.",
+            "You multiply by the root of d. Divide, to keep the scores small.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / q.shape[-2] ** 0.5).softmax(-1)),
+            "You scale with the number of questions. The scores are sums over features: count these.",
         ),
         Mistake(
             with_scores(lambda q, k, v: (raw(q, k) / k.shape[-2] ** 0.5).softmax(-1)),
@@ -258,6 +319,34 @@ SELF_ATTENTION = Exercise(
         Mistake(
             lambda q, k, v: self_attention(q, k, v) + v,
             "You add v again at the end. The sum with the input comes later, outside of this function.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1] ** 0.5).sigmoid()),
+            "You use a sigmoid, so that each weight is for itself. A softmax makes them sum to 1.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1] ** 0.5).exp()),
+            "Your weights do not sum to 1: divide the exponentials by their sum, or use a softmax.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (-raw(q, k) / q.shape[-1] ** 0.5).softmax(-1)),
+            "Check the sign: your largest weight goes to the key that fits least.",
+        ),
+        Mistake(
+            lambda q, k, v: self_attention(q, k, v) + q,
+            "You add q at the end. The sum with the input comes later, outside of this function.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / q.shape[-1] ** 2).softmax(-1)),
+            "You divide by d squared. The std of a sum of d products is the root of d.",
+        ),
+        Mistake(
+            with_scores(lambda q, k, v: (raw(q, k) / k.shape[-2]).softmax(-1)),
+            "You divide by the number of positions. The scores are sums over features: count these.",
+        ),
+        Mistake(
+            lambda q, k, v: self_attention(q, k, v) * q.shape[-1] ** 0.5,
+            "You multiply the result by the root of d. Only the scores are scaled.",
         ),
     ),
 )

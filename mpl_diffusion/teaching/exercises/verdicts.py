@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .engine import Attempt, Exercise, Verdict, copies, own_arguments, same, unread
+from .crashes import PER_ROW, crash
+from .engine import Attempt, Exercise, Verdict, alike, equal, own_arguments, returns_a_value, trial, unread
+from .examples import example, listed
+from .guard import own_random_numbers
+from .relations import related
+from .slips import slips
 
 
 def judge(exercise: Exercise, function: Callable) -> Verdict:
-    """The verdict on a student's function. Prints nothing, and leaves torch's random numbers as they were."""
+    """The verdict on a student's function. Prints nothing, and leaves the session as it was."""
     attempt = Attempt(exercise, function)
-    with torch.random.fork_rng(devices=[]):
-        return next(verdict for look in LOOKS if (verdict := look(attempt)))
+    with own_random_numbers():
+        try:
+            return next(verdict for look in LOOKS if (verdict := look(attempt)))
+        except KeyboardInterrupt:
+            return attempt.not_yet("crash", f"You stopped {attempt.yours} while it ran. Does its loop ever end?")
 
 
 def no_function(attempt: Attempt) -> Verdict | None:
@@ -46,90 +54,118 @@ def untouched(attempt: Attempt) -> Verdict | None:
     stub = own_arguments(attempt.function) and unread(attempt.function) == own_arguments(attempt.function)
     if first is ... or (stub and (first is None or isinstance(first, NotImplementedError))):
         return Verdict("untouched", f"not attempted yet: write the body of {yours}, then run this cell again")
-    if isinstance(first, Exception) and re.search("'ellipsis'|not ellipsis", str(first)):
+    if isinstance(first, BaseException) and re.search("'ellipsis'|not ellipsis", str(first)):
         return Verdict("untouched", f"not finished yet: a `...` still stands in {yours}; put your formula in its place")
 
 
 def right(attempt: Attempt) -> Verdict | None:
     if not all(attempt.agrees):
         return None
-    if name := changed_argument(attempt):
+    for place in {place for one in attempt.trials for place in one.changed}:
+        name = attempt.exercise.arguments[place]
         return attempt.not_yet(
-            "wrong",
+            "mistake",
             f"Your answer is right, but {attempt.yours} changes {name} in place, and its caller still needs {name}.",
             "Look for +=, *=, an assignment to a row, or a method that ends in an underscore.",
+        )
+    if not learns(attempt):
+        return attempt.not_yet(
+            "mistake",
+            "Your answer is right, but its gradient does not reach the network's weights, so nothing could be learned.",
+            "Look for .item(), float(), .detach(), .data, torch.no_grad(), or a .backward() of your own.",
         )
     return Verdict("right", f"{attempt.exercise.name}: right, {attempt.exercise.praise}.")
 
 
-def changed_argument(attempt: Attempt) -> str | None:
-    for case in attempt.cases:
-        args = copies(case.args)
-        attempt.function(*args)
-        for name, before, after in zip(attempt.exercise.arguments, case.args, args, strict=True):
-            if isinstance(before, Tensor) and not torch.equal(before, after):
-                return name
+def learns(attempt: Attempt) -> bool:
+    """Whether the networks among the arguments get the gradient that they get from the solution."""
+    for case, given in zip(attempt.cases, attempt.trials, strict=True):
+        truth = trial(attempt.exercise.solution, case.args).gradients
+        if truth and not (given.gradients and all(map(torch.allclose, given.gradients, truth))):
+            return False
+    return True
 
 
 def usual_mistake(attempt: Attempt) -> Verdict | None:
     for formula, sentence in attempt.exercise.mistakes:
-        if all(map(same, attempt.answers, attempt.run(formula))):
+        if attempt.answers_as(formula):
             return attempt.not_yet("mistake", sentence)
 
 
-SHAPES = "Two shapes do not fit: print the shape of each factor."
-PER_ROW = (
-    "When t has shape (B,), so has alpha_bar[t]: reshape it so that it multiplies images (B, C, H, W), and points "
-    "(B, D) as well."
-)
-CAUSES = {  # searched in "type: words" of an error, from the top: what it usually means
-    r"must match|broadcast|invalid for input|cannot be concatenated": SHAPES,
-    r"IndexError.*out of (bounds|range)": "A table has T + 1 rows, t = 0 ... T: your index lies outside.",
-    r"used as indices|only integers|slice indices": "An index must be a whole number: is there a division in it?",
-    r"converted to (a )?(Python )?[Ss]calar": "float(), int() and math.sqrt take one number; a tensor has .sqrt().",
-    r"[Bb]ool(ean)? value": "`if` wants one True or False, and here it meets a whole batch.",
-    r"must be Tensor, not (int|float)": "torch's functions want a tensor; for a plain number there is the math module.",
-    r"'(int|float)' object (has no attribute|is not)": "That is a plain number here, not a tensor.",
-    r"'tuple' object": "A tuple stays as it is: make a list of it, or read it from the end with [::-1].",
-    r"has no attribute": "Is the method's name misspelt?",
-    r"UnboundLocalError|NameError": "Is that name misspelt, not imported, or set only later?",
-    r"missing \d+ required positional": "A function that you call wants more arguments than you give it.",
-}
+def small_slip(attempt: Attempt) -> Verdict | None:
+    finite = any(isinstance(given, Tensor) and given.isfinite().any() for given in attempt.answers)
+    if not finite or isinstance(attempt.answers[0], BaseException) or all(map(equal, attempt.answers, attempt.truths)):
+        return None
+    for sentence, formula, first in slips(attempt.exercise):
+        if alike(attempt.answers[0], first) and attempt.answers_as(formula):
+            end = "" if sentence.endswith("?") else "."
+            return attempt.not_yet("mistake", f"Nearly right, but for one slip: {sentence}{end}", *example(attempt))
 
 
-def crash(attempt: Attempt) -> Verdict | None:
-    for case, error in zip(attempt.cases, attempt.answers, strict=True):
-        if isinstance(error, Exception):
-            words = (str(error).strip() or "it gives no reason").splitlines()[0].rstrip(".")
-            return attempt.not_yet(
-                "crash",
-                f"On {case.kind}, {attempt.yours} stops with {type(error).__name__}: {words}.",
-                line_of(error, attempt),
-                cause(error, case.kind),
-            )
+def exchanged(attempt: Attempt) -> Verdict | None:
+    """Whether an answer would be right if two of its arguments changed places."""
+    for i, j in itertools.combinations(range(len(attempt.exercise.arguments)), 2):
+        if attempt.right_with(lambda *args, i=i, j=j: attempt.function(*swapped(args, i, j))):
+            a, b = attempt.exercise.arguments[i], attempt.exercise.arguments[j]
+            hint = f"You have exchanged {a} and {b}; otherwise your formula is right."
+            return attempt.not_yet("mistake", hint, f"The arguments come in this order: {attempt.exercise.signature}.")
 
 
-def line_of(error: Exception, attempt: Attempt) -> str:
-    """The line of the student's own function in which an error arose, as they wrote it."""
-    own = getattr(getattr(attempt.function, "__code__", None), "co_filename", None)
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own and frame.line]
-    return f"It stops at the line `{lines[-1]}`." if lines else ""
+def swapped(args: tuple, i: int, j: int) -> list:
+    args = list(args)
+    args[i], args[j] = args[j], args[i]
+    return args
 
 
-def cause(error: Exception, kind: str) -> str:
-    words = f"{type(error).__name__}: {error}"
-    hint = next((hint for pattern, hint in CAUSES.items() if re.search(pattern, words)), "")
-    return PER_ROW if hint == SHAPES and kind.endswith("a batch of t") else hint
+def own_noise(attempt: Attempt) -> Verdict | None:
+    if any(one.drew for one in attempt.trials) or not attempt.answers_as(attempt.function):
+        if noise := given_noise(attempt.exercise.arguments):
+            hint = f"The noise is given: use {noise}."
+        else:
+            hint = f"No noise is asked for: with the same arguments {attempt.exercise.name} is always the same."
+        return attempt.not_yet("mistake", f"{attempt.yours} draws random numbers of its own.", hint)
+
+
+def given_noise(arguments: list[str]) -> str | None:
+    """The argument that holds fresh noise. Beside x_t, eps is not fresh: it is the noise already in x_t."""
+    names = ("z", "u") if "x_t" in arguments else ("z", "u", "eps")
+    return next((name for name in names if name in arguments), None)
 
 
 def not_a_tensor(attempt: Attempt) -> Verdict | None:
-    for given, truth in zip(attempt.answers, attempt.truths, strict=True):
+    for case, given, truth in zip(attempt.cases, attempt.answers, attempt.truths, strict=True):
         if given is None:
-            hint = f"{attempt.yours} returns nothing: does its last line begin with `return`?"
-            return attempt.not_yet("wrong", hint)
+            return attempt.not_yet("mistake", returns_nothing(attempt, case.kind))
+        if type(given).__module__ == "torch.return_types":
+            hint = "it returns values and their places together. Take one of them: .values or .indices"
+            return attempt.not_yet("mistake", f"Your last call, .{type(given).__name__}(...), has two answers: {hint}.")
         if not isinstance(given, Tensor):
             expected = "one tensor" if truth.ndim else "one number"
-            return attempt.not_yet("wrong", f"{attempt.yours} returns a {type(given).__name__}; expected {expected}.")
+            return attempt.not_yet("mistake", f"{attempt.yours} returns {a_thing(given)}; expected {expected}.")
+
+
+def returns_nothing(attempt: Attempt, kind: str) -> str:
+    if returns_a_value(attempt.function):
+        return (
+            f"On {kind}, {attempt.yours} returns nothing: it comes to its end without meeting `return`. Does a loop "
+            "end before it finds anything, or does an `if` let some case through?"
+        )
+    return f"{attempt.yours} returns nothing: hand your result back with `return`; to print it is not enough."
+
+
+THINGS = {
+    "ndarray": "a NumPy array",
+    "builtin_function_or_method": "a method that is never called (are there brackets after its name?)",
+    "method": "a method that is never called (are there brackets after its name?)",
+    "ellipsis": "`...`",
+    "str": "text",
+}
+
+
+def a_thing(value) -> str:
+    """A value's type in words: a tuple, an int, a NumPy array."""
+    name = type(value).__name__
+    return THINGS.get(name) or f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def other_shape(attempt: Attempt) -> Verdict | None:
@@ -143,22 +179,16 @@ def other_shape(attempt: Attempt) -> Verdict | None:
 
 def other_dtype(attempt: Attempt) -> Verdict | None:
     for given, truth in zip(attempt.answers, attempt.truths, strict=True):
-        if given.dtype == truth.dtype:
+        if given.dtype == truth.dtype or (truth.ndim == 0 and truth.is_floating_point()):
             continue
         if not truth.is_floating_point():
-            return attempt.not_yet("wrong", f"Your answer is {given.dtype}; expected whole numbers.")
+            return attempt.not_yet("mistake", f"Your answer is {given.dtype}; expected whole numbers.")
         return attempt.not_yet(
-            "wrong",
+            "mistake",
             f"Your answer is {given.dtype}; expected {truth.dtype}.",
             "In less than float64 the small differences 1 - alpha_bar lose their digits: look for a cast, or a tensor "
             "made without dtype=torch.float64.",
         )
-
-
-def own_noise(attempt: Attempt) -> Verdict | None:
-    if not all(map(same, attempt.answers, attempt.run(attempt.function))):
-        hint = "Asked the same twice, it answers differently: use the noise that you are given, and draw none yourself."
-        return attempt.not_yet("wrong", hint)
 
 
 def somewhere_wrong(attempt: Attempt) -> Verdict:
@@ -172,34 +202,13 @@ def somewhere_wrong(attempt: Attempt) -> Verdict:
         f"Right on {listed(fine)}; wrong on {listed(wrong)}." if fine else "It is not right on any input yet.",
         *example(attempt),
         f"You never use {listed(forgotten)}." if forgotten else "",
+        "Your answer has NaN in it: look for 0 / 0, or a root of something negative." if has_nan(attempt) else "",
         f'Stuck? A tested solution is folded away below; check.solution("{attempt.exercise.name}") shows it too.',
     )
 
 
-def example(attempt: Attempt, most_numbers: int = 16) -> Iterator[str]:
-    """The first wrong case that is small enough to be read."""
-    for case, given, truth, agrees in zip(attempt.cases, attempt.answers, attempt.truths, attempt.agrees, strict=True):
-        if not agrees and sum(a.numel() for a in (*case.args, truth) if isinstance(a, Tensor)) <= most_numbers:
-            args = ", ".join(map("{} = {}".format, attempt.exercise.arguments, map(written, case.args)))
-            yield f"For example, take {args}."
-            yield f"Expected is {written(truth)}, and you give {written(given)}."
-            return
-
-
-def written(value) -> str:
-    """A small argument as a person writes it: [1, 0.64], not tensor([1.0000, 0.6400], dtype=torch.float64)."""
-    if isinstance(value, Tensor):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, str):
-        return f'"{value}"'
-    return value.__name__ if callable(value) else f"{value:.4g}"
-
-
-def listed(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+def has_nan(attempt: Attempt) -> bool:
+    return any(given.isnan().any() and not truth.isnan().any() for given, truth in zip(attempt.answers, attempt.truths))
 
 
 LOOKS = (
@@ -208,10 +217,13 @@ LOOKS = (
     untouched,
     right,
     usual_mistake,
+    exchanged,
+    small_slip,
+    related,
     crash,
     not_a_tensor,
+    own_noise,
     other_shape,
     other_dtype,
-    own_noise,
     somewhere_wrong,
 )

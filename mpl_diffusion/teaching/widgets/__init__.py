@@ -1,4 +1,4 @@
-"""Pictures that move under a finger: rendered once, scrubbed in the browser, alive with no kernel and no network."""
+"""Interactive pictures: computed once, moved in the browser; they go on working without a kernel or network."""
 
 from .explore import Explorer, explore, player
 from .particles import Particles, particles

@@ -1,71 +1,76 @@
-// A picture for every point of a grid. Nothing is asked of the kernel: it is only told where the reader has moved.
+// A picture for every point of a grid. The kernel computes nothing while the reader moves; it only learns the new place.
 
 function render({ model, el }) {
   const [axes, ends, size] = ["axes", "ends", "size"].map((name) => model.get(`_${name}`));
   const [alts, captions] = [model.get("_alts"), model.get("_captions")];
-  const pictures = new Pictures(model.get("_frames"), ends, size);
+  const frames = new Frames(model.get("_frames"), ends, size);
   const strides = axes.map((axis, a) => axes.slice(a + 1).reduce((product, next) => product * next.ticks.length, 1));
   const lasts = axes.map((axis) => axis.ticks.length - 1);
-  const first = Math.max(0, axes.findIndex((axis) => !axis.buttons)); // the axis that plays and that a finger turns
+  const main = Math.max(0, axes.findIndex((axis) => !axis.buttons)); // the axis that plays and that dragging moves
   let at = model.get("_at");
 
-  const canvas = element("canvas", { width: size[0], height: size[1] });
+  const canvas = element("canvas");
   canvas.setAttribute("role", "img");
   const caption = captions.length ? element("p", { className: "mpld-caption" }) : null;
-  const ink = canvas.getContext("2d");
-  const flat = (place) => place.reduce((sum, k, a) => sum + k * strides[a], 0);
-  const moved = (a, k) => at.map((old, b) => (a === b ? k : old));
+  const context = canvas.getContext("2d");
+  const frameAt = (indices) => indices.reduce((sum, k, a) => sum + k * strides[a], 0);
+  const replaced = (a, k) => at.map((old, b) => (a === b ? k : old));
 
   async function draw() {
-    const k = flat(at);
-    const bitmap = await pictures.get(k);
-    if (k !== flat(at)) return; // the reader has moved on
-    ink.clearRect(0, 0, ...size);
-    ink.drawImage(bitmap, Math.round((size[0] - bitmap.width) / 2), Math.round((size[1] - bitmap.height) / 2));
+    const k = frameAt(at);
+    const bitmap = await frames.get(k);
+    if (k !== frameAt(at)) return; // the reader has moved on
+    context.clearRect(0, 0, ...size);
+    context.drawImage(bitmap, Math.round((size[0] - bitmap.width) / 2), Math.round((size[1] - bitmap.height) / 2));
     canvas.dataset.shown = k;
-    for (const step of [1, -1, 2, -2, 3, -3])
+    for (const step of [1, -1, 2, -2, 3, -3]) // the neighbours are decoded before they are needed
       axes.forEach((axis, a) => {
         const next = at[a] + step;
-        if (next >= 0 && next <= lasts[a]) pictures.get(flat(moved(a, next)));
+        if (next >= 0 && next <= lasts[a]) frames.get(frameAt(replaced(a, next)));
       });
   }
 
-  function show() {
+  function update() {
     at = model.get("_at");
     controls.forEach((control, a) => control.show(at[a]));
     twins.forEach((twin) => twin.show(at[twin.of]));
-    canvas.setAttribute("aria-label", alts[flat(at)]);
-    if (caption) caption.textContent = captions[flat(at)];
+    canvas.setAttribute("aria-label", alts[frameAt(at)]);
+    if (caption) caption.textContent = captions[frameAt(at)];
     draw();
   }
 
-  function go(a, k, tell = true) {
-    if (at[a] !== k) model.set("_at", moved(a, k)); // shows here, and in every other view
-    if (tell) model.save_changes();
+  function moveTo(a, k, save = true) {
+    if (at[a] !== k) model.set("_at", replaced(a, k)); // calls update(), here and in every other view
+    if (save) model.save_changes();
   }
 
-  const turn = { last: lasts[first], get: () => at[first] };
+  const range = { last: lasts[main], get: () => at[main] };
   const play = playback({
-    ...turn,
-    seconds: clamp(lasts[first] / 12, 2, 8),
-    go: (position) => go(first, Math.floor(position), false),
+    ...range,
+    seconds: clamp(lasts[main] / 12, 2, 8),
+    set: (position) => moveTo(main, Math.floor(position), false),
     stopped: () => model.save_changes(),
   });
-  const byHand = (a) => (k) => {
+  const onInput = (a) => (k) => {
     play.stop();
-    go(a, k);
+    moveTo(a, k);
   };
-  const controls = axes.map((axis, a) => control(axis, byHand(a)));
-  const twins = model.get("_twins").map((twin) => ({ ...control(twin, byHand(twin.of)), of: twin.of }));
-  drag(canvas, { ...turn, go: byHand(first) });
-  const nodes = controls.flatMap(({ node }, a) => [node, ...twins.filter(({ of }) => of === a).map(({ node }) => node)]);
-  if (!axes[first].buttons && lasts[first] > 0) nodes.unshift(play.button);
-  scene(el, "explore", { title: model.get("_title"), controls: nodes, canvas, caption, toggle: play.toggle });
+  const controls = axes.map((axis, a) => control(axis, onInput(a)));
+  const twins = model.get("_twins").map((twin) => ({ ...control(twin, onInput(twin.of)), of: twin.of }));
+  drag(canvas, { ...range, set: onInput(main) });
+  const nodes = controls.map(({ node }, a) => {
+    const others = twins.filter(({ of }) => of === a).map((twin) => twin.node);
+    return others.length ? coupled([node, ...others]) : node;
+  });
+  if (!axes[main].buttons && lasts[main] > 0) nodes.unshift(play.button);
+  const title = model.get("_title");
+  const root = layout(el, "explore", { title, controls: nodes, canvas, caption, onSpace: play.toggle });
+  resize(root, canvas, size, model.get("_legible"));
 
-  model.on("change:_at", show);
-  show();
+  model.on("change:_at", update);
+  update();
   return () => {
-    model.off("change:_at", show);
+    model.off("change:_at", update);
     play.close();
   };
 }

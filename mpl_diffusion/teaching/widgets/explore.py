@@ -6,25 +6,27 @@ from collections.abc import Callable, Iterable, Mapping
 
 import traitlets
 
-from .axis import Axis, words
+from ...checks import check_number, check_whole
+from .axis import Axis, axes_of, check_names, check_text, format_value
+from .base import CanvasWidget, source
 from .frame import Frame, frame
 from .progress import Progress
-from .scene import Scene, source
 
 MOST_FRAMES = 2_000
 MOST_BYTES = 40_000_000
 
 
-class Explorer(Scene):
+class Explorer(CanvasWidget):
     """The widget that `explore` and `player` return; each axis is an attribute: `e.t = 500` moves the picture."""
 
-    _esm = source("scene.js", "explore.js")
+    _esm = source("base.js", "explore.js")
     _axes = traitlets.List().tag(sync=True, page=True)
     _twins = traitlets.List().tag(sync=True, page=True)  # sliders that say an axis's value in other numbers
     _at = traitlets.List(traitlets.Int()).tag(sync=True, page=True)  # where we are: one index per axis
     _frames = traitlets.Bytes().tag(sync=True, page=True)  # every picture, one after the other ...
     _ends = traitlets.List().tag(sync=True, page=True)  # ... and where each ends; the last axis runs fastest
     _size = traitlets.List().tag(sync=True, page=True)  # pixels: of the widest, of the highest
+    _legible = traitlets.Int().tag(sync=True, page=True)  # pixels: no picture is shown narrower than this
     _alts = traitlets.List().tag(sync=True, page=True)
     _captions = traitlets.List().tag(sync=True, page=True)
     _grid: tuple[Axis, ...] = ()
@@ -41,6 +43,7 @@ class Explorer(Scene):
             _frames=b"".join(one.webp for one in frames),
             _ends=list(itertools.accumulate(len(one.webp) for one in frames)),
             _size=[max(one.size[k] for one in frames) for k in (0, 1)],
+            _legible=max(one.legible for one in frames),
             _alts=[one.alt or (f"{alt}: {place}" if alt else place) for one, place in zip(frames, where, strict=True)],
             _captions=captions if any(captions) else [],
         )
@@ -112,22 +115,11 @@ def explore(
     where to begin, `alt` what is shown. `draw` returns a `Picture`, a figure, PNG bytes or an (H, W[, 3]) array.
     `twins={"w": ("their w", lambda w: w - 1)}` lays a second slider beside the one for w, which moves with it.
     """
-    labels, twins = labels or {}, twins or {}
+    check_text(alt=alt)
     if not axes:
         raise ValueError("explore needs at least one axis: explore(draw, t=range(0, 1001, 20))")
-    for given, what in ((labels, "labels"), (start or {}, "start"), (twins, "twins")):
-        if strangers := set(given) - set(axes):
-            raise ValueError(f"{what} names {', '.join(sorted(strangers))}; the axes are {', '.join(axes)}")
-    for name in axes:
-        if hasattr(Explorer, name):
-            raise ValueError(f"an axis cannot be called {name!r}: the widget has something of that name already")
-    grid = [Axis.of(name, values, labels.get(name)) for name, values in axes.items()]
-    at = [axis.index(start[axis.name]) if axis.name in (start or {}) else 0 for axis in grid]
-    pairs = []
-    for k, axis in enumerate(grid):
-        if axis.name in twins:
-            label, other = twins[axis.name]
-            pairs.append((k, Axis.of(label, map(other, axis.values))))
+    grid, at = axes_of(Explorer, axes, labels, start)
+    pairs = _twins(grid, axes, twins)  # before anything is drawn
     return Explorer(grid, _render(draw, grid, progress), alt, at, pairs)
 
 
@@ -136,15 +128,31 @@ def player(steps: Iterable, draw: Callable, *, alt: str = "", every: int = 1, pr
 
     The walk begins at the left. `e.step` is the place in it; the slider reads the step's `t`.
     """
-    if every < 1:
-        raise ValueError(f"every = {every}: it counts steps, so it is at least 1")
+    check_whole(every=every)
+    check_text(alt=alt)
     walk = list(steps)
     if not walk:
         raise ValueError("there are no steps to play; was the generator already used up?")
     kept = walk[::every] if (len(walk) - 1) % every == 0 else [*walk[::every], walk[-1]]
-    ticks = tuple(words(float(step.t)) for step in kept)
+    for step in kept:
+        check_number(t=step.t)
+    ticks = tuple(format_value(float(step.t)) for step in kept)
     axis = Axis("step", tuple(range(len(kept))), ticks, "t")
     return Explorer([axis], _render(lambda step: draw(kept[step]), [axis], progress), alt)
+
+
+def _twins(grid: list[Axis], axes: Mapping, twins: Mapping | None) -> list[tuple[int, Axis]]:
+    """The second sliders: the number of the axis that each belongs to, and its own values."""
+    check_names(axes, twins=twins)
+    found = []
+    for k, axis in enumerate(grid):
+        if axis.name in (twins or {}):
+            twin = twins[axis.name]
+            if not (isinstance(twin, tuple | list) and len(twin) == 2 and callable(twin[1])):
+                raise ValueError(f"the twin of {axis.name} is {twin!r}; expected (name, function of the value)")
+            label, function = twin
+            found.append((k, Axis.of(label, map(function, axis.values))))
+    return found
 
 
 def _render(draw: Callable, grid: list[Axis], progress: bool) -> list[Frame]:

@@ -1,26 +1,27 @@
 """Thousands of points that move: the positions travel once, the browser moves them and draws their trails."""
 
-import io
 import itertools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import traitlets
 from PIL import Image, ImageDraw
 
-from .axis import words
-from .frame import as_png, as_webp
-from .scene import Scene, source
+from ...checks import check_number
+from .axis import check_text, format_value
+from .base import CanvasWidget, source
+from .frame import as_png, as_webp, decoded
 
 MOST_BYTES = 40_000_000
 STATIC = 480  # pixels of the picture for readers without a live view
 BLUE, VERMILION = "#0072B2", "#D55E00"
 
 
-class Particles(Scene):
+class Particles(CanvasWidget):
     """The widget that `particles` returns: `p.frame = 10` moves it, `p.follow = 17` marks a point and its path."""
 
-    _esm = source("scene.js", "particles.js")
+    _esm = source("base.js", "particles.js")
     _points = traitlets.Bytes().tag(sync=True, page=True)  # (frames, points, 2) of uint16; 0 is outside the picture
     _shape = traitlets.List().tag(sync=True, page=True)  # frames, points
     _extent = traitlets.List().tag(sync=True, page=True)  # left, right, bottom, top
@@ -123,10 +124,11 @@ def particles(
     `limit` (left, right, bottom, top); without one, all but the last thousandth of the points. `background` covers
     it: an (H, W) array such as a density (row 0 is the lowest y), a PNG, or a list with one of them for each frame.
     """
+    check_text(alt=alt)
+    if not isinstance(color, str) or not re.fullmatch("#[0-9a-fA-F]{6}", color):
+        raise ValueError(f"color = {color!r}; expected six digits as in {BLUE!r}")
     x, times = _walk(walk, times)
-    left, right, bottom, top = extent = _extent(x, limit)
-    if not (left < right and bottom < top):
-        raise ValueError(f"limit = {limit!r}: it is a positive number or (left, right, bottom, top)")
+    extent = _extent(x, limit)
     widget = Particles(x, times, extent, trails=trails, backdrops=_backdrops(background, len(x)), alt=alt, color=color)
     widget.follow = follow
     return widget
@@ -141,6 +143,8 @@ def _walk(walk, times) -> tuple[np.ndarray, list[str]]:
             times = [step.t for step in steps] if times is None else times
             steps = [step.x for step in steps]
         walk = np.stack([np.asarray(x) for x in steps])
+    if np.iscomplexobj(walk):
+        raise ValueError("points in a plane have two real coordinates, these are complex")
     x = np.asarray(walk, dtype=np.float32)
     if x.ndim != 3 or x.shape[2] != 2 or 0 in x.shape:
         raise ValueError(f"points in a plane have the shape (frames, N, 2), these have {x.shape}")
@@ -151,13 +155,21 @@ def _walk(walk, times) -> tuple[np.ndarray, list[str]]:
     times = range(len(x)) if times is None else list(times)
     if len(times) != len(x):
         raise ValueError(f"{len(times)} times for {len(x)} frames")
-    return x, [words(float(t)) for t in times]
+    for t in times:
+        check_number(times=t)
+    return x, [format_value(float(t)) for t in times]
 
 
 def _extent(x: np.ndarray, limit) -> tuple[float, float, float, float]:
     if limit is None:
         limit = 1.05 * float(np.quantile(np.abs(x).max(-1), 0.999)) or 1.0
-    return tuple(map(float, limit)) if isinstance(limit, Iterable) else (-limit, limit, -limit, limit)
+    ends = list(limit) if isinstance(limit, tuple | list) else [limit]
+    for end in ends:
+        check_number(limit=end)
+    extent = tuple(map(float, ends if len(ends) != 1 else (-ends[0], ends[0], -ends[0], ends[0])))
+    if len(extent) != 4 or extent[0] >= extent[1] or extent[2] >= extent[3]:
+        raise ValueError(f"limit = {limit!r}; expected a positive number or (left, right, bottom, top)")
+    return extent
 
 
 def _quantised(x: np.ndarray, extent) -> np.ndarray:
@@ -177,15 +189,22 @@ def _backdrops(background, frames: int) -> list[Image.Image]:
     if several and len(backgrounds) != frames:
         raise ValueError(f"{len(backgrounds)} backgrounds for {frames} frames: give one, or one for each")
     arrays = [np.asarray(one, dtype=np.float64) for one in backgrounds if hasattr(one, "__array__")]
-    if any(array.ndim != 2 or not np.isfinite(array).all() for array in arrays):
-        raise ValueError(f"a background is an (H, W) array of finite numbers, not {[a.shape for a in arrays][:3]}")
+    for array in arrays:
+        if array.ndim != 2 or not array.size:
+            raise ValueError(f"a background is an (H, W) array, this one has {array.shape}")
+        if not np.isfinite(array).all() or array.min() < 0:
+            raise ValueError("a background holds finite numbers, from 0 (white) up")
     highest = max((array.max() for array in arrays), default=1.0) or 1.0
 
     def image(one) -> Image.Image:
         if hasattr(one, "__array__"):
             shade = np.clip(np.asarray(one, dtype=np.float64)[::-1] / highest, 0, 1)
             return Image.fromarray(np.uint8(np.rint(255 - 105 * shade)))
-        return Image.open(io.BytesIO(one.png() if hasattr(one, "png") else one))
+        if hasattr(one, "png"):
+            return decoded(one.png())
+        if isinstance(one, bytes | bytearray):
+            return decoded(one)
+        raise ValueError(f"background = {one!r:.60}; expected an (H, W) array or a PNG, or one for each frame")
 
     return [image(one) for one in backgrounds]
 

@@ -5,7 +5,9 @@ import time
 
 import ipywidgets
 
-TYPE = "font: 16px/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+TYPE = (
+    "font: clamp(16px, 1.2vw, 32px)/1.5 var(--jp-ui-font-family, sans-serif); color: var(--jp-ui-font-color1, inherit);"
+)
 
 
 def in_notebook() -> bool:
@@ -64,9 +66,9 @@ class Progress:
             self.panel.clear()
 
 
-def bar(done: int, total: int, seconds: float, label: str, after: str = "") -> str:
-    """A bar and its words: how far, and how long it will take."""
-    left = f", {duration(seconds * (total - done) / done)} left" if done < total else ""
+def bar(done: int, total: int, seconds: float, label: str, after: str = "", before: int = 0) -> str:
+    """A progress bar as HTML: how far, and how long it will take; the first `before` were done earlier."""
+    left = f", {duration(seconds * (total - done) / (done - before))} left" if before < done < total else ""
     return (
         f'<div style="{TYPE}"><progress value="{done}" max="{total}" style="width: 12em; accent-color: #0072B2">'
         f"</progress> {label} {done:,} of {total:,}{left}{after}</div>"

@@ -1,4 +1,4 @@
-"""What `explore` and `particles` share: a view, words for it, and a page that needs neither kernel nor network."""
+"""What all pictures with controls share: a live view, a text, and a page that needs neither kernel nor network."""
 
 import base64
 import json
@@ -16,13 +16,13 @@ def source(*names: str) -> str:
     return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-class Scene(anywidget.AnyWidget):
+class CanvasWidget(anywidget.AnyWidget):
     """A widget whose whole content travels once, as traits tagged `page`; the rest happens in the browser.
 
     A subclass says what it is in `_title`, and has `summary`, `alt`, `caption` and `picture` (PNG bytes).
     """
 
-    _css = source("scene.css")
+    _css = source("base.css")
     _title = traitlets.Unicode().tag(sync=True, page=True)
 
     def __repr__(self) -> str:
