@@ -193,6 +193,15 @@ def test_what_an_answer_sets_or_seeds_ends_with_its_check():
     assert (torch.rand(1), random.random(), np.random.rand()) == expected
 
 
+def test_a_default_device_that_an_answer_sets_ends_with_its_check():
+    def my_noise_std(alpha_bar_t):
+        torch.set_default_device("meta")
+        return (1 - alpha_bar_t).sqrt()
+
+    assert said("noise_std", my_noise_std).status == "right"
+    assert torch.rand(1).device.type == "cpu"
+
+
 def test_exit_in_an_answer_ends_neither_a_notebooks_kernel_nor_the_input(monkeypatch):
     shell = SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))

@@ -98,8 +98,7 @@ def small_slip(attempt: Attempt) -> Verdict | None:
         return None
     for sentence, formula, first in slips(attempt.exercise):
         if alike(attempt.answers[0], first) and attempt.answers_as(formula):
-            end = "" if sentence.endswith("?") else "."
-            return attempt.not_yet("mistake", f"Nearly right, but for one slip: {sentence}{end}", *example(attempt))
+            return attempt.not_yet("mistake", f"Nearly right: {sentence}.", *example(attempt))
 
 
 def exchanged(attempt: Attempt) -> Verdict | None:
