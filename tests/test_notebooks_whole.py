@@ -29,7 +29,7 @@ FIRST_LIGHT = (
     "11_latent_diffusion",
     "12_guidance",
 )
-STILL_WIDE = ("03", "04", "05", "06", "07", "08", "11", "12")
+STILL_WIDE = ("03", "04", "05", "06", "11", "12")
 CLAIMS = {  # of the lecture, and the notebooks that show each
     **dict.fromkeys(("F1", "F2", "F3", "F4", "F5"), "01"),
     **dict.fromkeys(("F6", "F7"), "02"),
