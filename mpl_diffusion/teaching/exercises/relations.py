@@ -53,6 +53,10 @@ RELATIONS: tuple[tuple[Callable[[Tensor, Tensor], bool], str], ...] = (
     (lambda a, b: longer(a, b) and same(a[1:], b), "There is one row too many, the first. The others are right."),
     (lambda a, b: longer(a, b) and same(a[:-1], b), "There is one row too many, the last. The others are right."),
     (lambda a, b: shaped(lambda v: v.flip(0), a, b), "Your rows are right, but in the opposite order."),
+    (
+        lambda a, b: shaped(lambda v: v[0], a, b),
+        "You return the first of your answers alone. All of them are asked for.",
+    ),
     (lambda a, b: late(a, b), "Every row stands one row too late. Its neighbour belongs there."),
     (lambda a, b: late(b, a), "Every row stands one row too early. Its neighbour belongs there."),
     (lambda a, b: a.ndim == b.ndim == 2 and same(a.T, b), "Rows and columns have changed places."),
