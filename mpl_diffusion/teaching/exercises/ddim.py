@@ -299,7 +299,7 @@ DDIM_ETA = Exercise(
             lambda x_t, t, t_next, eps, z, eta, alpha_bar: (
                 ddim_eta(x_t, t, t_next, eps, 0 * z, 0.0, alpha_bar) + eta * z
             ),
-            "Your z is multiplied by eta itself, and eps keeps all of the noise. Build sigma from eta and the two fractions.",
+            "Your z is multiplied by eta itself, and eps keeps all of the noise. Build sigma first.",
         ),
     ),
 )

@@ -53,10 +53,6 @@ RELATIONS: tuple[tuple[Callable[[Tensor, Tensor], bool], str], ...] = (
     (lambda a, b: longer(a, b) and same(a[1:], b), "There is one row too many, the first. The others are right."),
     (lambda a, b: longer(a, b) and same(a[:-1], b), "There is one row too many, the last. The others are right."),
     (lambda a, b: shaped(lambda v: v.flip(0), a, b), "Your rows are right, but in the opposite order."),
-    (
-        lambda a, b: shaped(lambda v: v[0], a, b),
-        "You return the first of your answers alone. All of them are asked for.",
-    ),
     (lambda a, b: late(a, b), "Every row stands one row too late. Its neighbour belongs there."),
     (lambda a, b: late(b, a), "Every row stands one row too early. Its neighbour belongs there."),
     (lambda a, b: a.ndim == b.ndim == 2 and same(a.T, b), "Rows and columns have changed places."),
@@ -68,6 +64,10 @@ RELATIONS: tuple[tuple[Callable[[Tensor, Tensor], bool], str], ...] = (
         lambda a, b: a.shape != b.shape and a.numel() == b.numel() and same(a.flatten(), b.flatten()),
         "Your numbers are right, but their shape is not: it has an axis too many or too few. One number alone is taken "
         "out of its tensor with .item(), float() or int().",
+    ),
+    (
+        lambda a, b: shaped(lambda v: v[0], a, b),
+        "You return the first of your answers alone. All of them are asked for.",
     ),
     (lambda a, b: positive(b) and same(a, b**2), "Your answer is the square of what is expected."),
     (lambda a, b: positive(b) and same(a, b.sqrt()), "Your answer is the square root of what is expected."),
