@@ -270,6 +270,7 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
                 (b, term(left)),
                 (f"-{b}", term(left)),
             )
+            yield from of_size("-", left, right)
         yield from of_brackets("-", left, right)
     elif isinstance(op, ast.Mult):
         turned = UPSIDE_DOWN if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) else DIVIDED
