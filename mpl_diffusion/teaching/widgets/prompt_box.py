@@ -149,7 +149,8 @@ class PromptBox(CanvasWidget):
                     self._check(text)
             except Exception as error:
                 return self._set_error(error)
-            self._request = Request(text, self.values, ", ".join([text, *places]), time.perf_counter())
+            said = ", ".join([text.strip().rstrip("."), *places])
+            self._request = Request(text, self.values, said, time.perf_counter())
             self._state, self._seconds, self._pictures = "painting", 0.0, 0
             if self._worker is None:
                 self._worker = Thread(target=self._run, name="paint", daemon=True)
