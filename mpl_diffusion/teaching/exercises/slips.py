@@ -301,9 +301,11 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
 
 def of_size(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
     a, b = (f"({ast.unparse(side)})" for side in (left, right))
-    for factor, words in (("2 *", "twice"), ("0.5 *", "half")):
-        yield f"{a} {sign} {factor} {b}", f"a term is {words} as large as it should be"
-        yield f"{factor} {a} {sign} {b}", f"a term is {words} as large as it should be"
+    for times, words in (("2 *", "twice"), ("0.5 *", "half")):
+        if not isinstance(right, ast.Constant):
+            yield f"{a} {sign} {times} {b}", f"a term is {words} as large as it should be"
+        if not isinstance(left, ast.Constant):
+            yield f"{times} {a} {sign} {b}", f"a term is {words} as large as it should be"
 
 
 def of_brackets(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
