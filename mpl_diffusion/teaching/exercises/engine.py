@@ -10,7 +10,7 @@ import dis
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Real
 from typing import NamedTuple
 
@@ -72,13 +72,13 @@ class Attempt:
         name = getattr(self.function, "__name__", "<lambda>")
         return "your function" if name == "<lambda>" else name
 
-    @cached_property
+    @property
     def cases(self) -> list[Case]:
-        return list(self.exercise.cases())
+        return cases_of(self.exercise)
 
-    @cached_property
+    @property
     def truths(self) -> list[Tensor]:
-        return self.run(self.exercise.solution)
+        return truths_of(self.exercise)
 
     @cached_property
     def trials(self) -> list[Trial]:
@@ -105,6 +105,16 @@ class Attempt:
 
     def not_yet(self, status: str, *thoughts: str) -> Verdict:
         return Verdict(status, "\n".join([f"{self.exercise.name}: not yet.", *filter(None, thoughts)]))
+
+
+@cache
+def cases_of(exercise: Exercise) -> list[Case]:
+    return list(exercise.cases())
+
+
+@cache
+def truths_of(exercise: Exercise) -> list[Tensor]:
+    return [trial(exercise.solution, case.args).answer for case in cases_of(exercise)]
 
 
 class Trial(NamedTuple):
