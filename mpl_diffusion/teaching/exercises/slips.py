@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from .engine import Exercise, cases_of, trial
+from .engine import Exercise, cases_of, ours
 
 ROOT_MISSING = "a square root is missing, so a variance stands where a std or an amplitude belongs"
 ROOT_TOO_MANY = "there is one square root too many"
@@ -72,7 +72,7 @@ METHODS = {  # a method, and those that are easily taken for it
 def slips(exercise: Exercise) -> list[tuple[str, Callable, Tensor]]:
     """A sentence, the wrong formula, and its answer to the first case."""
     first = cases_of(exercise)[0].args
-    answers = [(sentence, formula, trial(formula, first).answer) for sentence, formula in made(exercise)]
+    answers = [(sentence, formula, ours(formula, first)) for sentence, formula in made(exercise)]
     return [slip for slip in answers if isinstance(slip[2], Tensor)]
 
 
