@@ -29,7 +29,6 @@ FIRST_LIGHT = (
     "11_latent_diffusion",
     "12_guidance",
 )
-STILL_WIDE = ("07", "08")
 CLAIMS = {  # of the lecture, and the notebooks that show each
     **dict.fromkeys(("F1", "F2", "F3", "F4", "F5"), "01"),
     **dict.fromkeys(("F6", "F7"), "02"),
@@ -137,8 +136,6 @@ def test_it_is_light(path):
 @each
 def test_no_line_of_code_is_cut_off_on_a_projector(path):
     """JupyterLab at 1280 pixels shows 88 characters."""
-    if path.stem[:2] in STILL_WIDE:
-        pytest.xfail("its cells are still to be unfolded")
     assert [line for cell in code(path) for line in lines(cell.source) if len(line) > 88] == []
 
 

@@ -193,6 +193,15 @@ def test_what_an_answer_sets_or_seeds_ends_with_its_check():
     assert (torch.rand(1), random.random(), np.random.rand()) == expected
 
 
+def test_a_default_device_that_an_answer_sets_ends_with_its_check():
+    def my_noise_std(alpha_bar_t):
+        torch.set_default_device("meta")
+        return (1 - alpha_bar_t).sqrt()
+
+    assert said("noise_std", my_noise_std).status == "right"
+    assert torch.rand(1).device.type == "cpu"
+
+
 def test_exit_in_an_answer_ends_neither_a_notebooks_kernel_nor_the_input(monkeypatch):
     shell = SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
@@ -230,12 +239,13 @@ def test_a_loss_without_gradients_is_not_right_and_one_in_a_session_without_grad
     assert "does not reach the network's weights" in said("loss", torch.no_grad()(solution)).message
     with torch.no_grad():
         assert said("loss", solution).status == "right"
+        assert said("loss", no_gradient(torch.Tensor.item)).status == "mistake"
 
 
-@pytest.mark.parametrize("number", [lambda a, b: torch.tensor(a).prod() / torch.tensor(b).prod(), lambda a, b: 48])
-def test_one_number_is_compared_by_its_value(number):
-    agrees = Attempt(EXERCISES["times_smaller"], number).agrees
-    assert agrees[1:3] == [True, True]  # 48 times
+def test_one_number_is_compared_by_its_value():
+    in_float32 = said("times_smaller", lambda a, b: torch.tensor(a).prod() / torch.tensor(b).prod())
+    assert in_float32.status == "right"
+    assert Attempt(EXERCISES["times_smaller"], lambda a, b: 48).agrees[1:3] == [True, True]
 
 
 def test_a_search_that_ends_without_return_is_told_so():

@@ -295,6 +295,12 @@ DDIM_ETA = Exercise(
             with_parts(lambda x0, e, z, s, x_t, a, b: b.sqrt() * x0 + (1 - b + s**2).sqrt() * e + s * z),
             "Under the root you add sigma^2. The variance of eps gets smaller by what z brings: subtract.",
         ),
+        Mistake(
+            lambda x_t, t, t_next, eps, z, eta, alpha_bar: (
+                ddim_eta(x_t, t, t_next, eps, 0 * z, 0.0, alpha_bar) + eta * z
+            ),
+            "Your z is multiplied by eta itself, and eps keeps all of the noise. Build sigma first.",
+        ),
     ),
 )
 

@@ -80,6 +80,10 @@ SNR_DB = Exercise(
             lambda alpha_bar: 10 * (alpha_bar / 1 - alpha_bar).log10(),
             "Check the brackets: alpha_bar / 1 - alpha_bar is 0. Divide by the whole of 1 - alpha_bar.",
         ),
+        Mistake(
+            lambda alpha_bar: (10 * alpha_bar / (1 - alpha_bar)).log10(),
+            "Your 10 stands inside the logarithm. It multiplies the logarithm.",
+        ),
     ),
 )
 
@@ -166,6 +170,10 @@ COSINE_ALPHA_BAR = Exercise(
         Mistake(
             lambda T: cosine_alpha_bar(T)[1:] / cosine_alpha_bar(T)[1],
             "Your table begins at t = 1, and is divided by f(1). It has T + 1 rows, and row 0 is the clean data.",
+        ),
+        Mistake(
+            with_angle(lambda u: (u + 0.008) / 1.008 * math.pi / 2, power=0.5),
+            "You take a root where a square belongs. The cosine is an amplitude, and alpha_bar a variance.",
         ),
     ),
 )

@@ -65,6 +65,10 @@ RELATIONS: tuple[tuple[Callable[[Tensor, Tensor], bool], str], ...] = (
         "Your numbers are right, but their shape is not: it has an axis too many or too few. One number alone is taken "
         "out of its tensor with .item(), float() or int().",
     ),
+    (
+        lambda a, b: shaped(lambda v: v[0], a, b),
+        "You return the first of your answers alone. All of them are asked for.",
+    ),
     (lambda a, b: positive(b) and same(a, b**2), "Your answer is the square of what is expected."),
     (lambda a, b: positive(b) and same(a, b.sqrt()), "Your answer is the square root of what is expected."),
     (

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from .engine import Exercise, trial
+from .engine import Exercise, cases_of, ours
 
 ROOT_MISSING = "a square root is missing, so a variance stands where a std or an amplitude belongs"
 ROOT_TOO_MANY = "there is one square root too many"
@@ -31,7 +31,7 @@ MULTIPLIED = "you multiply where you should divide"
 DIVIDED = "you divide where you should multiply"
 NOT_DIVIDED = "a division is missing"
 UPSIDE_DOWN = "a fraction is upside down"
-BRACKETS = "the brackets: what is multiplied or divided with what?"
+BRACKETS = "check the brackets, what is multiplied or divided by what"
 ONE_MINUS_MISSING = "a quantity stands where 1 minus it belongs"
 ONE_MINUS_TOO_MUCH = "1 minus a quantity stands where the quantity itself belongs"
 EARLY = "a table is read one row too early"
@@ -47,7 +47,7 @@ NUMBER = "one of the numbers in your formula is wrong"
 SUM_FOR_MEAN = "you take a sum where a mean belongs"
 MEAN_FOR_SUM = "you take a mean where a sum belongs"
 NOT_RESHAPED = "one number per row meets the last axis: it must be reshaped, so that it has one number per row"
-EDGE = "what should happen where both sides are equal?"
+EDGE = "check what happens where both sides are equal"
 COMPARISON = "a comparison is the wrong way round"
 FUNCTION = "you use {0} where {1} belongs"
 NAME = "you use {0} where {1} belongs"
@@ -71,8 +71,8 @@ METHODS = {  # a method, and those that are easily taken for it
 @functools.cache
 def slips(exercise: Exercise) -> list[tuple[str, Callable, Tensor]]:
     """A sentence, the wrong formula, and its answer to the first case."""
-    first = next(iter(exercise.cases())).args
-    answers = [(sentence, formula, trial(formula, first).answer) for sentence, formula in made(exercise)]
+    first = cases_of(exercise)[0].args
+    answers = [(sentence, formula, ours(formula, first)) for sentence, formula in made(exercise)]
     return [slip for slip in answers if isinstance(slip[2], Tensor)]
 
 
@@ -270,6 +270,7 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
                 (b, term(left)),
                 (f"-{b}", term(left)),
             )
+            yield from of_size("-", left, right)
         yield from of_brackets("-", left, right)
     elif isinstance(op, ast.Mult):
         turned = UPSIDE_DOWN if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) else DIVIDED
@@ -300,9 +301,11 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
 
 def of_size(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
     a, b = (f"({ast.unparse(side)})" for side in (left, right))
-    for factor, words in (("2 *", "twice"), ("0.5 *", "half")):
-        yield f"{a} {sign} {factor} {b}", f"a term is {words} as large as it should be"
-        yield f"{factor} {a} {sign} {b}", f"a term is {words} as large as it should be"
+    for times, words in (("2 *", "twice"), ("0.5 *", "half")):
+        if not isinstance(right, ast.Constant):
+            yield f"{a} {sign} {times} {b}", f"a term is {words} as large as it should be"
+        if not isinstance(left, ast.Constant):
+            yield f"{times} {a} {sign} {b}", f"a term is {words} as large as it should be"
 
 
 def of_brackets(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:

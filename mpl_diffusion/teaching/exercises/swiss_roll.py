@@ -253,6 +253,10 @@ LOSS = Exercise(
             ).mean(),
             "Right on images, with four axes. Points have two: let ndim say how many ones there are.",
         ),
+        Mistake(
+            with_error(lambda net, x_t, t, x0, eps: ((net(x_t, 0 * t) - eps) ** 2).mean()),
+            "You tell the net t = 0, whatever t is.",
+        ),
     ),
 )
 
