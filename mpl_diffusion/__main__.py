@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         given = {key: value for key, value in vars(args).items() if key != "command" and value is not None}
         try:
             return run(**given)
-        except (ValueError, FileNotFoundError) as error:
+        except ValueError as error:
             print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
             return 1
         except OSError as error:
@@ -71,18 +71,23 @@ def main(argv: list[str] | None = None) -> int:
 
 def _trouble(error: OSError) -> str:
     """What the system refused, and the cure: one line."""
+    if error.errno is None:  # our own: it says all
+        return str(error)
     cures = {
         errno.ENOSPC: "the disk is full: free some space, or name another --out",
         errno.EDQUOT: "your quota is used up: free some space, or name another --out",
         errno.EROFS: "the file system is read-only: name another --out",
-        errno.EACCES: "you may not write there: name another --out",
-        errno.EPERM: "you may not write there: name another --out",
+        errno.EACCES: "you may not read or write there: name another --out",
+        errno.EPERM: "you may not read or write there: name another --out",
+        errno.ENOENT: "no file can be made there: name another --out",
+        errno.ENAMETOOLONG: "that name is too long: name another --out",
+        errno.EPIPE: "nobody reads the output any more",
         errno.ENOTDIR: "a part of that path is a file: name another --out",
         errno.EISDIR: "that is a folder: name a file with --out",
     }
     where = f"{error.filename}: " if error.filename else ""
     cure = cures.get(error.errno, f"{error.strerror or error}: name another --out")
-    return f"{where}{cure}. What was written before is whole; --resume goes on with it"
+    return f"{where}{cure}. What was there before is unchanged; --resume goes on with it"
 
 
 def _port(text: str) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 SCREEN = 16.0  # no model overshoots [-1, 1] so far; bytes do
+MOST_THREADS = 1024
 
 
 def is_integer(n) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -23,8 +24,32 @@ def write_whole(path: Path, blob: bytes) -> None:
             f.flush()
             os.fsync(f.fileno())
         os.replace(part, path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # the file that the caller knows, also of a full disk
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing is left to delete, and the first error counts
+            part.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, after a trial that files can be written into it: better to know before the work than after it.
+
+    ValueError: it, or a part of its path, is a file or a link that leads nowhere; OSError: the system refuses.
+    """
+    for part in (folder, *folder.parents):
+        if part.is_symlink() and not part.exists():
+            raise ValueError(f"{part} is a link that leads nowhere; name another --out")
+        if part.exists() and not part.is_dir():
+            raise ValueError(f"{part} is a file; expected a folder: name another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = folder / f".writable.{uuid.uuid4().hex}"
+    try:
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 def remove_parts(path: Path) -> None:

@@ -86,7 +86,9 @@ def model_header(name: str | Path) -> dict:
 def _find(name: str | Path) -> Path:
     boxed = not str(name).endswith(".safetensors")
     if boxed and name not in MODELS:
-        raise ValueError(f"no model is called {str(name)!r}; there are {', '.join(map(repr, MODELS))}, and files")
+        raise ValueError(
+            f"no model is called {str(name)!r}; there are {', '.join(map(repr, MODELS))}, and files named *.safetensors"
+        )
     path = WEIGHTS / f"{name}.safetensors" if boxed else Path(name)
     if not path.is_file():
         cure = f"; `python -m mpl_diffusion train {name}` makes it" if boxed else ""

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..files import digest, write_whole
+from ..checks import MOST_THREADS, check_whole
+from ..files import digest, make_folder, write_whole
 from ..models import WEIGHTS, load
 from ..reverse.ancestral import ddim, ddpm
 from ..reverse.denoiser import Denoiser
@@ -132,9 +133,9 @@ def load_table(name: str | Path = "ddim") -> Table:
             raise ValueError(f"{path} has format {found['format']!r}; this version reads {FORMAT!r}")
         floors = {int(n): Floor(**floor) for n, floor in found["floors"].items()}
         table = Table(floors, [Row(**row) for row in found["rows"]], found["facts"])
-        if missing := {row.n for row in table.rows} - floors.keys():
-            raise KeyError(f"no floor of {missing} images")
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        if not floors or {row.n for row in table.rows} - floors.keys():
+            raise KeyError("a floor is missing")
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{path} is damaged, or no table of this project; make it again") from None
     if table.facts.get("weights") != weights():
         raise ValueError(f"{path} was measured with other weights than the shipped ones; measure it again")
@@ -163,7 +164,15 @@ def measure(
         raise ValueError(f"no table is called {name!r}; there is 'ddim'")
     if precision not in PRECISIONS:
         raise ValueError(f"precision = {precision!r}; expected one of {', '.join(PRECISIONS)}")
-    path = Path(out or Path("runs", f"{name}.json"))
+    if threads is not None:
+        check_whole(high=MOST_THREADS, threads=threads)
+    path = Path("runs", f"{name}.json") if out is None else Path(out)
+    if path.suffix != ".json":
+        raise ValueError(f"out = {str(out)!r}; expected a file whose name ends in .json")
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"{path} is a link that leads nowhere; name another --out")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file; name another --out")
     rows = []
     if path.exists():
         if not resume:
@@ -175,7 +184,6 @@ def measure(
         if (held := before.facts.get("precision")) != precision:
             raise ValueError(f"{path} was measured in {held}; go on with --precision {held}, or start anew")
         rows = before.rows
-    path.parent.mkdir(parents=True, exist_ok=True)
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("torch sees no 'cuda' here; leave out --device, and the CPU measures")
     if threads:
@@ -191,6 +199,7 @@ def measure(
     }
     floors = {size: floor_at(size)._asdict() for size in (n, min(n, FEW))}
     table = {"format": FORMAT, "floors": floors, "facts": facts}
+    make_folder(path.parent)
     denoiser = load("mnist").to(device)
     if compile:
         denoiser.net.compile()

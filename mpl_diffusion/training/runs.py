@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from .. import models
-from ..files import digest, half_if_exact, remove_parts, save_tensors, write_whole
+from ..checks import MOST_THREADS, check_whole
+from ..files import digest, half_if_exact, make_folder, remove_parts, save_tensors
 from ..teaching.widgets import watch
 from .distributed import all_max, local_device
 from .recipes import RECIPES, Recipe
@@ -45,7 +46,11 @@ def train(
     if name not in RECIPES:
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(map(repr, RECIPES))}")
     if out is not None and not str(out).strip():
-        raise ValueError("out = ''; expected a folder, or leave --out away for runs/NAME")
+        raise ValueError(f"out = {str(out)!r}; expected a folder, or leave --out away for runs/NAME")
+    if "seed" in options:
+        check_whole(low=0, high=2**32 - 1, seed=options["seed"])
+    if threads is not None:
+        check_whole(high=MOST_THREADS, threads=threads)
     folder = Path("runs", name) if out is None else Path(out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; expected a folder: name another --out")
@@ -62,7 +67,7 @@ def train(
     before = trainer.precision
     if checkpoint.exists():
         before = trainer.load(checkpoint, facts).get("precision", before)
-    _make_folder(folder)
+    make_folder(folder)
     if trainer.rank == 0:
         for file in (checkpoint, weights):
             remove_parts(file)
@@ -102,15 +107,6 @@ def train(
             recipe.also(trainer.ema.cpu(), folder)
         say(f"{weights}: " + (", ".join(f"{what} {value:.4g}" for what, value in quality.items()) or "written"))
     return 0
-
-
-def _make_folder(folder: Path) -> None:
-    """The folder, and whether files can be written into it: better to know before the first step than after it."""
-    if folder.is_symlink() and not folder.exists():
-        raise ValueError(f"{folder} is a link that leads nowhere; name another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / ".writable", b"")
-    (folder / ".writable").unlink()
 
 
 def _device(kind: str | None) -> torch.device:

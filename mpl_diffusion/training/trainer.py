@@ -181,7 +181,8 @@ class Trainer:
         expected = {f"model.{name}": t.shape for name, t in self.model.state_dict().items()}
         if {name: t.shape for name, t in tensors.items() if name.startswith("model.")} != expected:
             raise ValueError(f"{path} holds another model: its parameters have other names or shapes than this one's")
-        wanted = {"losses", "rng", *(f"ema.{name}" for name in self.ema.state_dict())}
+        wanted = {"losses", *(f"ema.{name}" for name in self.ema.state_dict())}
+        wanted |= {f"rng.{rank}" if rank else "rng" for rank in range(self.world)}
         moments = {name.split(".")[1] for name in tensors if name.startswith("adam.")}  # none of a frozen parameter
         wanted |= {f"adam.{i}.{part}" for i in moments or {0} for part in ("step", "exp_avg", "exp_avg_sq") if step}
         if missing := sorted(wanted - set(tensors)):
@@ -189,6 +190,12 @@ class Trainer:
                 f"{path} is no whole checkpoint: it lacks {', '.join(missing[:3])}{', ...' * (len(missing) > 3)}; "
                 f"delete it and start anew"
             )
+        sizes = {f"ema.{name}": t.shape for name, t in self.ema.state_dict().items()}
+        for i, parameter in enumerate(self._fast):
+            sizes |= {f"adam.{i}.{part}": parameter.shape for part in ("exp_avg", "exp_avg_sq")}
+        sizes["rng"] = torch.get_rng_state().shape
+        if other := sorted(name for name, size in sizes.items() if name in tensors and tensors[name].shape != size):
+            raise ValueError(f"{path} is no whole checkpoint: {other[0]} has another shape; delete it and start anew")
         if len(tensors["losses"]) != step:
             raise ValueError(f"{path} has {len(tensors['losses'])} losses after {step} steps; delete it and start anew")
 

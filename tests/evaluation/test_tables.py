@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -219,3 +221,32 @@ def test_rows_are_plain_values():
         isinstance(value, (str, int, float, bool, type(None))) for row in load_table("ddim").rows for value in row
     )
     assert Row._fields[:4] == Walk._fields
+
+
+@pytest.mark.parametrize(
+    "make, out, message",
+    [
+        (lambda: None, "", "out = ''; expected a file whose name ends in .json"),
+        (lambda: None, "table", "out = 'table'; expected a file whose name ends in .json"),
+        (lambda: os.mkdir("a.json"), "a.json", "a.json is no file; name another --out"),
+        (lambda: os.symlink("nowhere", "a.json"), "a.json", "a.json is a link that leads nowhere"),
+        (lambda: Path("file").write_text("x"), "file/a.json", "file is a file; expected a folder"),
+        (lambda: None, "/proc/no/a.json", "no file can be made there: name another --out"),
+    ],
+)
+def test_a_file_that_cannot_be_one_is_named_before_anything_is_measured(
+    make, out, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tables, "rows_of", lambda *_: pytest.fail("it measures"))
+    make()
+    assert main(["measure", "ddim", "--n", "100", "--out", out]) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1 and not Path("runs").exists()
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"[]", b'{"format": "mpl_diffusion table 2", "floors": {}, "rows": []}'])
+def test_a_file_that_is_no_table_is_named(text, tmp_path, capsys):
+    (tmp_path / "t.json").write_bytes(text)
+    assert main(["measure", "ddim", "--n", "100", "--resume", "--out", str(tmp_path / "t.json")]) == 1
+    assert "t.json is damaged, or no table of this project; make it again" in capsys.readouterr().err

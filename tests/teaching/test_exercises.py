@@ -29,7 +29,7 @@ from mpl_diffusion.forward.posterior import posterior
 from mpl_diffusion.nets.autoencoder import Autoencoder, PatchDiscriminator
 from mpl_diffusion.nets.unet import ResBlock
 from mpl_diffusion.teaching.exercises import EXERCISES, judge
-from mpl_diffusion.teaching.exercises.engine import Attempt, trial
+from mpl_diffusion.teaching.exercises.engine import Attempt, cases_of, trial
 from mpl_diffusion.teaching.exercises.image_to_image import Parts
 
 MISTAKES = [
@@ -320,7 +320,7 @@ def test_a_usual_mistake_is_called_by_its_own_name(exercise, mistake):
 @pytest.mark.parametrize("exercise, mistake", MISTAKES)
 def test_a_usual_mistake_runs_somewhere(exercise, mistake):
     """Or every function that crashes everywhere would be taken for it."""
-    assert any(isinstance(trial(mistake.formula, case.args).answer, torch.Tensor) for case in exercise.cases())
+    assert any(isinstance(trial(mistake.formula, case.args).answer, torch.Tensor) for case in cases_of(exercise))
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)

@@ -195,6 +195,12 @@ def test_of_quick_questions_only_the_last_is_painted_to_the_end(box, walk):
     assert (walk.started, walk.closed, walk.ended, box.caption) == (["a", "c"], ["a"], ["c"], "c")
 
 
+def test_the_line_under_the_picture_has_the_words_without_their_full_stop():
+    box = prompt_box(lambda text, w: shade(0), "one", w=(1, 3))
+    assert answered(box, " two. ") == "painted"
+    assert (box.text, box.caption) == (" two. ", " two, w = 1")
+
+
 def test_an_answer_that_comes_late_is_never_shown():
     """It is overtaken at the last moment: while its picture is being rendered."""
     png = prompt_box(lambda text: shade(0), "one").picture

@@ -359,6 +359,30 @@ def test_a_device_that_is_not_there_is_named(capsys):
     assert f"torch sees no '{device}' here; it sees " in failing(capsys, "tiny", "--device", device)
 
 
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (["--seed", "-1"], "seed = -1; expected a whole number, from 0 to 4294967295"),
+        (["--seed", str(10**30)], "seed = 1000000000000000000000000000000; expected a whole number"),
+        (["--threads", str(10**11)], "threads = 100000000000; expected a whole number, from 1 to 1024"),
+        (["--begin", "notes.txt"], "no model is called 'notes.txt'; there are 'mnist', "),
+    ],
+)
+def test_numbers_beyond_what_torch_takes_are_refused(line, message, capsys):
+    assert message in failing(capsys, "tiny", *line)
+    assert not Path("runs").exists()
+
+
+def test_a_full_disk_is_said_of_the_file_that_did_not_fit(capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mpl_diffusion.files.os.fsync", full)
+    said = failing(capsys, "tiny", "--out", "a", "--steps", "2")
+    assert "a/checkpoint.safetensors: the disk is full: free some space" in said and said.count("\n") == 1
+    assert list(Path("a").iterdir()) == []
+
+
 @pytest.mark.parametrize("line", [["--steps", "0"], ["--batch", "-1"], ["--threads", "two"], ["--precision", "fp8"]])
 def test_numbers_that_are_none_are_refused(line):
     with pytest.raises(SystemExit):
@@ -408,11 +432,13 @@ def test_what_a_killed_process_left_half_written_is_swept_away():
     ]
 
 
-def rewritten(without=(), header=None, path="a/checkpoint.safetensors"):
+def rewritten(without=(), header=None, reshape=None, path="a/checkpoint.safetensors"):
     """The checkpoint of a run, with some tensors or header entries left out or changed."""
     tensors, facts = load_tensors(path)
     facts = {**{k: v for k, v in facts.items() if k != "format"}, **(header or {})}
     kept = {name: t for name, t in tensors.items() if not name.startswith(tuple(without) or ("none of them",))}
+    if reshape:
+        kept[reshape] = kept[reshape][:-1]
     save_tensors(path, kept, {k: v for k, v in facts.items() if v is not None})
 
 
@@ -424,6 +450,9 @@ def rewritten(without=(), header=None, path="a/checkpoint.safetensors"):
         ({"without": ["rng"]}, "it lacks rng"),
         ({"without": ["adam."]}, "it lacks adam."),
         ({"without": ["adam.0.exp_avg_sq"]}, "it lacks adam.0.exp_avg_sq"),
+        ({"reshape": "ema.net.out.bias"}, "ema.net.out.bias has another shape"),
+        ({"reshape": "adam.0.exp_avg"}, "adam.0.exp_avg has another shape"),
+        ({"reshape": "rng"}, "rng has another shape"),
         ({"header": {"step": "many"}}, "its step is 'many'"),
         ({"header": {"step": None}}, "it has no step"),
         ({"header": {"step": "3"}}, "losses after 3 steps"),
@@ -457,7 +486,11 @@ def test_going_on_in_another_precision_is_said(capsys, monkeypatch):
     "make, out, message",
     [
         (lambda: Path("file").write_text("x"), "file", "file is a file; expected a folder"),
-        (lambda: Path("file").write_text("x"), "file/inside", "a part of that path is a file"),
+        (lambda: Path("file").write_text("x"), "file/inside", "file is a file; expected a folder"),
+        (lambda: os.symlink("nowhere", "link"), "link/inside", "link is a link that leads nowhere"),
+        (lambda: None, "/proc/no/folder", "no file can be made there: name another --out"),
+        (lambda: None, "x" * 300, "that name is too long: name another --out"),
+        (lambda: None, " ", "out = ' '; expected a folder"),
         (lambda: os.symlink("nowhere", "link"), "link", "is a link that leads nowhere"),
         (lambda: None, "", "out = ''; expected a folder"),
     ],
@@ -470,7 +503,7 @@ def test_a_folder_that_cannot_be_one_is_named_in_one_line(make, out, message, ca
 
 
 @pytest.mark.parametrize(
-    "number, message", [("ENOSPC", "the disk is full"), ("EROFS", "is read-only"), ("EACCES", "may not write")]
+    "number, message", [("ENOSPC", "the disk is full"), ("EROFS", "is read-only"), ("EACCES", "may not read or write")]
 )
 def test_what_the_system_refuses_on_the_way_ends_in_one_line_and_loses_nothing(number, message, capsys, monkeypatch):
     assert train("tiny", out="a", steps=20) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,15 +27,14 @@ def own_random_numbers() -> Iterator[None]:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Gradients are on in here, and warnings off; settings outside stay as they were, and exit() only raises."""
+    """Gradients are on in here; dtype, device and gradients outside stay as they were, and exit() only raises."""
     dtype, device, stdin = torch.get_default_dtype(), torch.get_default_device(), sys.stdin
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     try:
         sys.stdin = None  # Python's own exit() would close it
         if shell:
             shell.ask_exit = sys.exit  # a notebook's exit() would end its kernel
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.enable_grad():
             yield
     finally:
         sys.stdin = stdin

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
-from .engine import Exercise, trial
+from .engine import Exercise, cases_of, ours
 
 ROOT_MISSING = "a square root is missing, so a variance stands where a std or an amplitude belongs"
 ROOT_TOO_MANY = "there is one square root too many"
@@ -71,8 +71,8 @@ METHODS = {  # a method, and those that are easily taken for it
 @functools.cache
 def slips(exercise: Exercise) -> list[tuple[str, Callable, Tensor]]:
     """A sentence, the wrong formula, and its answer to the first case."""
-    first = next(iter(exercise.cases())).args
-    answers = [(sentence, formula, trial(formula, first).answer) for sentence, formula in made(exercise)]
+    first = cases_of(exercise)[0].args
+    answers = [(sentence, formula, ours(formula, first)) for sentence, formula in made(exercise)]
     return [slip for slip in answers if isinstance(slip[2], Tensor)]
 
 
@@ -301,9 +301,11 @@ def of_operator(op: ast.operator, left: ast.expr, right: ast.expr) -> Iterator[t
 
 def of_size(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:
     a, b = (f"({ast.unparse(side)})" for side in (left, right))
-    for factor, words in (("2 *", "twice"), ("0.5 *", "half")):
-        yield f"{a} {sign} {factor} {b}", f"a term is {words} as large as it should be"
-        yield f"{factor} {a} {sign} {b}", f"a term is {words} as large as it should be"
+    for times, words in (("2 *", "twice"), ("0.5 *", "half")):
+        if not isinstance(right, ast.Constant):
+            yield f"{a} {sign} {times} {b}", f"a term is {words} as large as it should be"
+        if not isinstance(left, ast.Constant):
+            yield f"{times} {a} {sign} {b}", f"a term is {words} as large as it should be"
 
 
 def of_brackets(sign: str, left: ast.expr, right: ast.expr) -> Iterator[tuple[str, str]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import warnings
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .crashes import PER_ROW, crash
 from .engine import Attempt, Exercise, Verdict, alike, equal, own_arguments, returns_a_value, trial, unread
@@ -21,7 +22,7 @@ from .slips import slips
 def judge(exercise: Exercise, function: Callable) -> Verdict:
     """The verdict on a student's function. Prints nothing, and leaves the session as it was."""
     attempt = Attempt(exercise, function)
-    with own_random_numbers():
+    with own_random_numbers(), warnings.catch_warnings(action="ignore"):
         try:
             return next(verdict for look in LOOKS if (verdict := look(attempt)))
         except KeyboardInterrupt:
@@ -80,6 +81,8 @@ def right(attempt: Attempt) -> Verdict | None:
 def learns(attempt: Attempt) -> bool:
     """Whether the networks among the arguments get the gradient that they get from the solution."""
     for case, given in zip(attempt.cases, attempt.trials, strict=True):
+        if not any(isinstance(a, nn.Module) for a in case.args):
+            continue
         truth = trial(attempt.exercise.solution, case.args).gradients
         if truth and not (given.gradients and all(map(torch.allclose, given.gradients, truth))):
             return False
@@ -117,7 +120,7 @@ def swapped(args: tuple, i: int, j: int) -> list:
 
 
 def own_noise(attempt: Attempt) -> Verdict | None:
-    if any(one.drew for one in attempt.trials) or not attempt.answers_as(attempt.function):
+    if any(one.drew for one in attempt.trials) or attempt.answers_differ:
         if noise := given_noise(attempt.exercise.arguments):
             hint = f"The noise is given: use {noise}."
         else:

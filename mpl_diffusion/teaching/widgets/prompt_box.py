@@ -142,14 +142,15 @@ class PromptBox(CanvasWidget):
         check_text(text=text)
         with self._lock, self.hold_sync():
             self._text, self._at, self._requests = text, at, self._requests + 1
-            places = (f"{axis.label} = {axis.ticks[k]}" for axis, k in zip(self._grid.values(), at, strict=True))
+            places = [f"{axis.label} = {axis.ticks[k]}" for axis, k in zip(self._grid.values(), at, strict=True)]
             self._set_error(None)
             try:
                 if self._check is not None:
                     self._check(text)
             except Exception as error:
                 return self._set_error(error)
-            self._request = Request(text, self.values, ", ".join([text, *places]), time.perf_counter())
+            said = ", ".join([text.rstrip(". "), *places]) if places else text
+            self._request = Request(text, self.values, said, time.perf_counter())
             self._state, self._seconds, self._pictures = "painting", 0.0, 0
             if self._worker is None:
                 self._worker = Thread(target=self._run, name="paint", daemon=True)
