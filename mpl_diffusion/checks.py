@@ -60,6 +60,16 @@ def check_finite_tensor(**tensors: Tensor) -> None:
             raise ValueError(f"{name} holds NaN or infinity: {bad} of {x.numel()} numbers; expected finite numbers")
 
 
+def check_floats(*, finite: bool = False, **tensors: Tensor) -> None:
+    """Real floats, and, if so wished, no NaN and no infinity."""
+    for name, x in tensors.items():
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise ValueError(f"{name} is {kind}; expected a tensor of floats")
+        if finite:
+            check_finite_tensor(**{name: x})
+
+
 def check_pictures(**tensors: Tensor) -> None:
     """At least one picture, floats in [-1, 1]; a model's may overshoot, but not as far as bytes do."""
     cure = "expected floats in [-1, 1]; of bytes 0 ... 255 take `images / 127.5 - 1`"

@@ -25,8 +25,10 @@ def write_whole(path: Path, blob: bytes) -> None:
             os.fsync(f.fileno())
         os.replace(part, path)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # the file that the caller knows, also of a full disk
-        raise
+        if error.errno is None:
+            raise
+        # named by the file that the caller knows, also where the disk is full
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):  # where nothing can be written, nothing is left to delete, and the first error counts
             part.unlink(missing_ok=True)

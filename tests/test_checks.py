@@ -12,7 +12,9 @@ from mpl_diffusion import (
     RK4,
     VE,
     VP,
+    AlternatingTrainer,
     Autoencoder,
+    AutoencoderLosses,
     Classifier,
     Denoiser,
     EmpiricalDenoiser,
@@ -21,19 +23,32 @@ from mpl_diffusion import (
     PerceptualLoss,
     SceneReader,
     SubVP,
+    Trainer,
     Transformer,
     UNet,
     adaptive_solver,
+    batches,
     bits_per_dim,
     clamp,
     cosine,
+    ddim,
+    ddim_heun,
     discretised_gaussian,
+    dpm_solver,
+    dynamic_threshold,
     edit_x0,
+    energy_distance,
+    euler_maruyama,
+    exact_reverse,
     exact_roll,
+    feature_maps,
+    final,
     floor_at,
     from_alpha_bar,
     from_beta,
+    hinge_loss,
     integrate,
+    invert,
     jackknife,
     kl_to_standard_normal,
     langevin,
@@ -46,6 +61,7 @@ from mpl_diffusion import (
     override_time,
     posterior,
     precision_recall,
+    probability_flow,
     psnr,
     radial_power,
     receptive_field,
@@ -62,6 +78,7 @@ from mpl_diffusion import (
     transition,
     two_sample_test,
     variational_bound,
+    write_caption,
 )
 from mpl_diffusion.checks import check_finite_tensor, check_number, check_pictures, check_rows, check_whole
 from mpl_diffusion.reverse.elbo import gaussian_log_prob
@@ -89,6 +106,11 @@ def fall(x, t):
 
 def unet(**settings):
     return UNet(widths=(16, 16), attention=(False, False), **settings)
+
+
+def trainer(**settings):
+    model = MLP(2, width=8, depth=1)
+    return Trainer(model, lambda x: model(x, torch.ones(len(x))).mean(), **settings)
 
 
 def gapped():
@@ -221,6 +243,88 @@ BAD = {
         lambda: PerceptualLoss(Classifier())(torch.ones(2, 1, 28, 28), torch.ones(1, 1, 28, 28)),
         "x has shape .* y",
     ),
+    # ---- numbers that are no floats, or no numbers
+    "noise of whole numbers": (lambda: S.diffuse(X, 5, X.long()), "eps is torch.int64; expected a tensor of floats"),
+    "noise of nan": (lambda: S.diffuse(X, 5, X * math.nan), "eps holds NaN or infinity"),
+    "complex noise": (lambda: S.x0_from_eps(X, 5, X + 0j), "eps is torch.complex64; expected a tensor of floats"),
+    "an x0 of truth values": (lambda: S.eps_from_x0(X, 5, X > 0), "x0 is torch.bool; expected a tensor of floats"),
+    "a posterior of whole numbers": (lambda: posterior(S, X, X.long(), 2, 1), "x0 is torch.int64; expected"),
+    "training with whole numbers": (
+        lambda: Denoiser(MLP(2), S).loss(X, t=5, eps=X.long()),
+        "eps is torch.int64; expected a tensor of floats",
+    ),
+    "a density of nan": (lambda: VP().prior_log_prob(X * math.nan), "x holds NaN or infinity"),
+    "a true variance": (lambda: linear(9, True), "beta_1 = True; expected a finite number, at least 0"),
+    "a mixture of whole numbers": (
+        lambda: GaussianMixture(ONE[None], X[:1].long(), torch.eye(2)),
+        "mean is torch.int64; expected a tensor of floats",
+    ),
+    "a label below 0": (
+        lambda: GaussianMixture(ONE[None], X[:1], torch.eye(2), torch.tensor([-1])),
+        "expected whole numbers >= 0",
+    ),
+    "the density of nan": (lambda: gapped().log_prob(X * math.nan), "x holds NaN or infinity"),
+    "ids that are floats": (
+        lambda: gapped().log_prob(X, torch.ones(4, 1)),
+        "cond is torch.float32; expected whole ids",
+    ),
+    "a point of infinity": (
+        lambda: exact_reverse(gapped(), S, torch.tensor([math.inf, 0]), 2, 1),
+        "x_t holds NaN or infinity",
+    ),
+    "data of whole numbers": (lambda: EmpiricalDenoiser(X.long(), S), "data is torch.int64; expected"),
+    "data without a process": (lambda: EmpiricalDenoiser(X, None), "process = None; expected a Process"),
+    "a denoiser asked at nan": (lambda: EmpiricalDenoiser(X, S)(X * math.nan, 5), "x_t holds NaN or infinity"),
+    "a denoiser without a network": (lambda: Denoiser(None, S), "net = None; expected a network"),
+    "a denoiser without a process": (lambda: Denoiser(MLP(2), 20), "process = 20; expected a Process"),
+    "a style of nan": (lambda: write_caption([4, 5, 0, -1, -1], math.nan), "style = nan; expected a finite number"),
+    "an arc from nan": (lambda: slerp(X * math.nan, Y, 0.5), "x holds NaN or infinity"),
+    "an arc of whole numbers": (lambda: slerp(X, Y.long(), 0.5), "y is torch.int64; expected a tensor of floats"),
+    **{
+        f"{walk.__name__} from whole numbers": (
+            lambda walk=walk, process=process: final(walk(zero, process, X.long(), 2)),
+            "x is torch.int64; expected a tensor of floats",
+        )
+        for walk, process in [
+            (ddim, S),
+            (ddim_heun, S),
+            (dpm_solver, S),
+            (invert, S),
+            (probability_flow, VP()),
+            (euler_maruyama, VP()),
+        ]
+    },
+    "features of nan": (lambda: feature_maps(unet(), torch.ones(1, 1, 4, 4) * math.nan, 1), "x holds NaN or infinity"),
+    "features at the time nan": (
+        lambda: feature_maps(unet(), torch.ones(1, 1, 4, 4), math.nan),
+        "t holds NaN or infinity",
+    ),
+    "a field of no picture": (
+        lambda: receptive_field(unet(), torch.ones(0, 1, 4, 4), 1, (0, 0)),
+        "expected at least one picture",
+    ),
+    "an endless influence": (
+        lambda: receptive_radius(torch.full((4, 4), math.inf), (0, 0)),
+        "influence holds NaN or infinity",
+    ),
+    "a warm-up without an end": (lambda: trainer(warmup=math.inf), "warmup = inf; expected a whole number, at least 1"),
+    "half a step of warm-up": (lambda: trainer(warmup=1.5), "warmup = 1.5; expected a whole number"),
+    "a true clip": (lambda: trainer(clip=True), "clip = True; expected the largest norm of a gradient, above 0"),
+    "a word for compile": (lambda: trainer(compile="no"), "compile = 'no'; expected True or False"),
+    "no trainers": (lambda: AlternatingTrainer(None), r"trainers = \(None,\); expected one Trainer or more"),
+    "a true size": (lambda: batches(X, size=True), "size = True; expected equal rows"),
+    "complex samples": (lambda: energy_distance(X, Y + 0j), "torch.complex64; expected real numbers"),
+    "the power of nan": (lambda: radial_power(torch.full((1, 4, 4), math.nan)), "images holds NaN or infinity"),
+    "a measure of nan": (lambda: jackknife(lambda x: math.nan, X, 2), "measure holds NaN or infinity"),
+    "maps of nan": (
+        lambda: mass_inside(torch.full((1, 4, 4), math.nan), torch.tensor([[0.0, 0, 1, 1]])),
+        "maps holds NaN or infinity",
+    ),
+    "a mean of infinity": (lambda: discretised_gaussian(X, X / 0, ONE), "mean holds NaN or infinity"),
+    "a divergence of whole numbers": (lambda: kl_to_standard_normal(X, X.long()), "log_var is torch.int64; expected"),
+    "no logits": (lambda: hinge_loss(X, X[:0]), "8 real and 0 fake logits; expected at least one of each"),
+    "losses without an autoencoder": (lambda: AutoencoderLosses(None, zero), "autoencoder = None; expected a network"),
+    "an endless bound": (lambda: dynamic_threshold(zero, S, bound=math.inf), "bound = inf; expected"),
     # ---- the checks themselves
     "a truth value": (lambda: check_whole(n=True), "n = True; expected a whole number, at least 1"),
     "a word": (lambda: check_number(w="2"), "w = '2'; expected a finite number"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..checks import check_floats
 from ..forward.process import Process
 
 
@@ -17,6 +18,9 @@ class EmpiricalDenoiser:
     """
 
     def __init__(self, data: Tensor, process: Process):
+        check_floats(data=data)
+        if not isinstance(process, Process):
+            raise ValueError(f"process = {process!r}; expected a Process: a schedule, or an SDE")
         if data.ndim < 2 or len(data) == 0 or not torch.isfinite(data).all():
             raise ValueError(
                 f"data has shape {tuple(data.shape)}; expected at least one row, (N, ...), no NaN or infinity"
@@ -30,6 +34,7 @@ class EmpiricalDenoiser:
         if x_t.shape[1:] != self.data.shape[1:]:
             rows, data = tuple(x_t.shape[1:]), tuple(self.data.shape[1:])
             raise ValueError(f"x_t has rows of shape {rows}; the data's are {data}")
+        check_floats(finite=True, x_t=x_t)
         x = x_t.flatten(1).double()
         a, s = self.process.rates(t, x)
         if (s == 0).any():

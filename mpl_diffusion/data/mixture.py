@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import check_finite_tensor, check_whole
+from ..checks import check_floats, check_whole
 from ..forward.posterior import transition
 from ..forward.process import Process
 
@@ -37,14 +37,17 @@ class GaussianMixture:
             )
         if not torch.isclose(self.weight.sum(), self.weight.new_ones(())) or (self.weight < 0).any():
             raise ValueError(f"the weights sum to {float(self.weight.sum()):g}; expected shares that sum to 1")
-        check_finite_tensor(mean=self.mean)
+        check_floats(finite=True, mean=self.mean)
+        check_floats(weight=self.weight, cov=self.cov)
         if torch.linalg.cholesky_ex(self.cov).info.any() or not torch.isfinite(self.cov).all():
             raise ValueError(
                 "a covariance is not positive definite; expected symmetric matrices with variances above 0 "
                 "(a single point is a small variance, 1e-6)"
             )
-        if self.label is not None and (self.label.shape != (K,) or self.label.is_floating_point()):
-            raise ValueError(f"label has shape {tuple(self.label.shape)}, {self.label.dtype}; expected whole ({K},)")
+        if self.label is not None and (self.label.shape != (K,) or not _whole(self.label) or (self.label < 0).any()):
+            raise ValueError(
+                f"label has shape {tuple(self.label.shape)}, {self.label.dtype}; expected whole numbers >= 0, ({K},)"
+            )
 
     def at(self, process: Process, t) -> GaussianMixture:
         """The distribution of x_t: means shrink by signal(t), covariances by signal(t)^2, and noise(t)^2 I is added."""
@@ -104,6 +107,7 @@ class GaussianMixture:
         D = self.mean.shape[1]
         if x.ndim != 2 or x.shape[1] != D:
             raise ValueError(f"x has shape {tuple(x.shape)}; this mixture lives on points, (B, {D})")
+        check_floats(finite=True, x=x)
         scale, mean = torch.linalg.cholesky(self.cov).to(x), self.mean.to(x)
         log_det = scale.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         if scale.ndim == 2:  # one covariance: whiten both once, then distances are a matrix product
@@ -121,6 +125,8 @@ class GaussianMixture:
     def _allowed(self, cond: Tensor, rows: int) -> Tensor:
         """Which components the ids (B, L) allow, (B, K)."""
         label = (torch.arange(len(self.weight)) if self.label is None else self.label).to(cond.device)
+        if not _whole(cond):
+            raise ValueError(f"cond is {cond.dtype}; expected whole ids, ({rows}, 1)")
         if cond.ndim != 2 or len(cond) != rows or cond.shape[1] != 1 or cond.max() > label.max() + 1 or cond.min() < 0:
             raise ValueError(
                 f"cond has shape {tuple(cond.shape)} and ids {int(cond.min())} ... {int(cond.max())}; expected "
@@ -131,6 +137,10 @@ class GaussianMixture:
             empty = cond[~allowed.any(1)][0].item()
             raise ValueError(f"cond asks for id {empty}, and no component is labelled {empty - 1}")
         return allowed
+
+
+def _whole(ids: Tensor) -> bool:
+    return not (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool)
 
 
 def mixture_1d(weight, mean, std) -> GaussianMixture:
@@ -156,6 +166,7 @@ def exact_reverse(data: GaussianMixture, process: Process, x_t: Tensor, t, s) ->
     D = data.mean.shape[1]
     if x_t.shape != (D,):
         raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected one point, ({D},)")
+    check_floats(finite=True, x_t=x_t)
     ratio, beta = transition(process, t, s)
     x_t, at_s, at_t = x_t.double(), data.at(process, s), data.at(process, t)
     mean, cov = at_s.mean.double(), at_s.cov.double().expand(len(data.weight), D, D)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from ..checks import check_whole
+from ..checks import check_number, check_whole
 from .mnist import VARIABLE, mnist
 
 SIZE = 64  # pixels, height and width
@@ -141,6 +141,7 @@ def write_caption(arrangement: Sequence[int], style: float = 0.0) -> str:
 
     A pair is told from its first thing or (style >= 0.5) from its second; a single thing with or without its place.
     """
+    check_number(low=0, high=1, style=style)
     place, *things = arrangement
     first, second = (f"a {list(COLOURS)[c]} {DIGITS[d]}" if d != ANY else "" for d, c in zip(things[::2], things[1::2]))
     if not second:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..checks import check_pictures, check_whole, is_integer, same_shape
+from ..checks import check_finite_tensor, check_floats, check_pictures, check_whole, is_integer, same_shape
 from ..forward.process import Process
 
 
@@ -79,6 +79,7 @@ def jackknife(measure: Callable[[Tensor], float], x: Tensor, parts: int = 10, se
     check_whole(low=2, high=len(x), parts=parts)
     groups = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).chunk(parts)
     left = torch.tensor([measure(x[torch.cat([*groups[:i], *groups[i + 1 :]])]) for i in range(len(groups))])
+    check_finite_tensor(measure=left)
     return float(((len(groups) - 1) * left.double().var(correction=0)).sqrt())
 
 
@@ -121,6 +122,7 @@ def radial_power(images: Tensor) -> Tensor:
     """
     if images.ndim != 3 or images.shape[1] != images.shape[2] or not images.numel():
         raise ValueError(f"images have shape {tuple(images.shape)}; expected squares, (B, N, N)")
+    check_floats(finite=True, images=images)
     n = images.shape[-1]
     power = torch.fft.fft2(images.double(), norm="ortho").abs().square().mean(0)
     k = torch.fft.fftfreq(n, 1 / n, dtype=torch.float64)
@@ -175,6 +177,7 @@ def mass_inside(maps: Tensor, boxes: Tensor, *, whole: bool = False) -> tuple[Te
         raise ValueError(
             f"maps {tuple(maps.shape)}, boxes {tuple(boxes.shape)}; expected maps (n, h, w) and boxes (n, 4)"
         )
+    check_finite_tensor(maps=maps)
     if ((boxes < 0) | (boxes > 1)).any() or (maps < 0).any():
         raise ValueError(
             f"boxes run from {float(boxes.min()):g} to {float(boxes.max()):g}, maps from {float(maps.min()):g}; "
@@ -196,6 +199,8 @@ def _two_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"samples of shape {tuple(x.shape)} and {tuple(y.shape)}; expected (n, ...) and (m, ...), alike"
         )
+    if x.is_complex() or y.is_complex():
+        raise ValueError(f"samples of {x.dtype} and {y.dtype}; expected real numbers")
     x, y = (v.detach().cpu().double().flatten(1) for v in (x, y))
     if not (torch.isfinite(x).all() and torch.isfinite(y).all()):
         raise ValueError("a sample holds NaN or infinity")

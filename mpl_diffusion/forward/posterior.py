@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..checks import same_shape
+from ..checks import check_floats, same_shape
 from .process import Process
 
 
@@ -37,6 +37,7 @@ def posterior(process: Process, x_t: Tensor, x0: Tensor, t, s) -> tuple[Tensor, 
         signal(s) x_0 + sqrt(noise(s)^2 - variance) eps                       in x_0 and eps
     """
     same_shape(x_t=x_t, x0=x0)
+    check_floats(x0=x0)
     process.rates(t, x_t)  # refuses times that are not one per row
     ratio, beta = transition(process, t, s)
     a_s, s_s, s_t = process.signal(s).double(), process.noise(s).double(), process.noise(t).double()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..checks import same_shape
+from ..checks import check_floats, same_shape
 
 
 class Process:
@@ -53,11 +53,13 @@ class Process:
         """Jump to any t in one shot: x_t = signal(t) x_0 + noise(t) eps  (Ho et al. 2020, eq. 4)."""
         same_shape(x0=x0, eps=eps)
         signal, noise = self.rates(t, x0)
+        check_floats(finite=True, x0=x0, eps=eps)
         return signal * x0 + noise * eps
 
     def x0_from_eps(self, x_t: Tensor, t, eps: Tensor) -> Tensor:
         """The clean sample that eps implies: x_0 = (x_t - noise(t) eps) / signal(t)  (Ho et al. 2020, eq. 15)."""
         same_shape(x_t=x_t, eps=eps)
+        check_floats(eps=eps)
         signal, noise = self.rates(t, x_t)
         if (signal == 0).any():
             raise ValueError("signal(t) = 0: x_t is pure noise there, and no eps can tell x_0; predict v or x0 instead")
@@ -66,6 +68,7 @@ class Process:
     def eps_from_x0(self, x_t: Tensor, t, x0: Tensor) -> Tensor:
         """The noise that x_0 implies: eps = (x_t - signal(t) x_0) / noise(t)."""
         same_shape(x_t=x_t, x0=x0)
+        check_floats(x0=x0)
         signal, noise = self.rates(t, x_t)
         if (noise == 0).any():
             raise ValueError("noise(t) = 0: x_t is the data itself there (t = 0), so no noise can be read from it")

@@ -139,6 +139,7 @@ def from_alpha_bar(alpha_bar: Tensor, beta_max: float = 1.0, name: str = "table"
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
     """beta_t rises in equal steps from beta_1 to beta_T (Ho et al. 2020, sec. 4). Made for T = 1000."""
+    check_number(low=0, high=1, beta_1=beta_1, beta_T=beta_T)
     return from_beta(torch.linspace(beta_1, beta_T, check_steps(T), dtype=torch.float64), "linear")
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..checks import check_number, check_whole, is_integer
+from ..checks import check_floats, check_number, check_whole, is_integer
 from .process import Process
 from .schedules import Schedule
 
@@ -72,6 +72,7 @@ class SDE(Process):
 
     def prior_log_prob(self, x: Tensor) -> Tensor:
         """log N(x; 0, (signal(1)^2 + noise(1)^2) I) in nats, (B, ...) -> (B,): the density of `prior`."""
+        check_floats(finite=True, x=x)
         variance = float(self.signal(1.0) ** 2 + self.noise(1.0) ** 2)
         return -0.5 * (x**2 / variance + math.log(2 * math.pi * variance)).flatten(1).sum(1)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..checks import check_number, check_whole
+from ..checks import check_finite_tensor, check_floats, check_number, check_whole
 from .text import Layer
 from .unet import Attention, Join, Stage, UNet
 
@@ -239,6 +239,7 @@ def receptive_field(net: UNet, x: Tensor, t, at: tuple[int, int], *, statistics:
 
 def receptive_radius(influence: Tensor, at: tuple[int, int]) -> float:
     """The mean distance, in pixels, from pixel `at`, weighted with a `receptive_field` (H, W)."""
+    check_floats(finite=True, influence=influence)
     if influence.ndim != 2 or not influence.sum() > 0:
         raise ValueError(
             f"influence has shape {tuple(influence.shape)} and sum {float(influence.sum()):g}; expected a map (H, W) "
@@ -263,4 +264,9 @@ def _still(norm: nn.GroupNorm, args, out: Tensor) -> Tensor:
 
 
 def _times(t, x: Tensor) -> Tensor:
-    return torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+    check_floats(finite=True, x=x)
+    if not len(x):
+        raise ValueError(f"x has shape {tuple(x.shape)}; expected at least one picture")
+    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+    check_finite_tensor(t=t)
+    return t.expand(len(x))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from ..checks import check_rows, same_shape
+from ..checks import check_floats, check_rows, same_shape
 from ..forward.process import Process
 
 
@@ -55,6 +55,10 @@ class Denoiser(nn.Module):
         super().__init__()
         if predicts not in PREDICTIONS:
             raise ValueError(f"predicts = {predicts!r}; expected one of {', '.join(map(repr, PREDICTIONS))}")
+        if not callable(net):
+            raise ValueError(f"net = {net!r}; expected a network, called with (x_t, t, cond)")
+        if not isinstance(process, Process):
+            raise ValueError(f"process = {process!r}; expected a Process: a schedule, or an SDE")
         if not 0 <= p_uncond <= 1:
             raise ValueError(f"p_uncond = {p_uncond!r}; expected a share, 0 (drop none) to 1 (drop all)")
         self.net, self.process, self.predicts, self.p_uncond = net, process, predicts, p_uncond
@@ -87,6 +91,7 @@ class Denoiser(nn.Module):
         a, s = self.process.rates(t, x0)
         eps = torch.randn_like(x0) if eps is None else eps
         same_shape(x0=x0, eps=eps)
+        check_floats(eps=eps)
         if cond is not None:
             check_rows(x0, x0.flatten(1)[:, 0], cond)
             dropped = torch.rand(len(x0), device=cond.device) < self.p_uncond

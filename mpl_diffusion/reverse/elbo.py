@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..checks import check_whole, is_integer, same_shape
+from ..checks import check_floats, check_whole, is_integer, same_shape
 from ..forward.posterior import posterior, transition
 from ..forward.process import Process
 from .walk import Denoise, host_times, noise_source, predict, walk_times, x0_from_prediction
@@ -60,6 +60,7 @@ def discretised_gaussian(x0: Tensor, mean: Tensor, std: Tensor, levels: int = 25
 
 def _check_gaussian(x0: Tensor, mean: Tensor, std: Tensor) -> None:
     same_shape(x0=x0, mean=mean)
+    check_floats(finite=True, x0=x0, mean=mean, std=std)
     if not (std > 0).all():
         raise ValueError(f"std is {float(std.min()):g} somewhere; expected standard deviations above 0")
 

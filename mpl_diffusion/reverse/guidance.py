@@ -49,7 +49,7 @@ def dynamic_threshold(denoiser, process: Process, share: float = 0.995, bound: f
 
     Clamping alone leaves the crowd on the bound: a saturated picture (Saharia et al. 2022, sec. 2.3).
     """
-    if not (0 < share <= 1 and bound > 0):
+    if not (0 < share <= 1 and 0 < bound < math.inf):
         raise ValueError(f"share = {share!r}, bound = {bound!r}; expected a share, 0 < share <= 1, and a bound > 0")
 
     def shrink(x0: Tensor) -> Tensor:

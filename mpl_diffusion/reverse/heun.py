@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_floats
 from ..forward.process import Process
 from .walk import Denoise, Step, check_finite, host_times, predict, step_rates, walk_times, x0_from_prediction
 
@@ -34,6 +35,7 @@ def ddim_heun(
 
 def rotate(denoiser, process, x, times, order, cond) -> Iterator[Step]:
     """x' = signal' x0_hat + noise' eps, which is the turn by delta for any r; order 2 corrects where it arrived."""
+    check_floats(x=x)
     (a, s), (a_next, s_next) = step_rates(process, times)
     delta = torch.atan2(s_next, a_next) - torch.atan2(s, a)
     half = (delta / 2 * (a_next**2 + s_next**2)).tolist()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..checks import check_finite_tensor
+from ..checks import check_finite_tensor, check_floats
 from ..forward.process import Process
 from .heun import rotate
 from .walk import Denoise, Step, walk_times
@@ -41,6 +41,7 @@ def slerp(x: Tensor, y: Tensor, weight: float | Tensor) -> Tensor:
     """
     if x.shape != y.shape or not x.ndim:
         raise ValueError(f"x has shape {tuple(x.shape)}, y {tuple(y.shape)}; expected the same, (B, ...)")
+    check_floats(finite=True, x=x, y=y)
     w = torch.as_tensor(weight, dtype=x.dtype, device=x.device)
     if w.shape not in ((), x.shape[:1]):
         raise ValueError(f"weight has shape {tuple(w.shape)}; expected one number, or one per row: ({len(x)},)")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_floats
 from ..forward.process import Process
 from .walk import Denoise, Step, check_finite, host_times, predict, step_rates, walk_times, x0_from_prediction
 
@@ -22,6 +23,7 @@ def dpm_solver(
     line through its last two values. First order (D = x0_hat, which is DDIM) in the first step, and in a last one to
     noise' = 0, where h is infinite. Any process: steps are how many, or the times themselves, as for `ddim`.
     """
+    check_floats(x=x)
     times = walk_times(process, steps)
     (a, s), (a_next, s_next) = step_rates(process, times)
     on_x = torch.where(s_next == 0, 0.0, s_next / s)

@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..checks import check_floats
 from ..forward.sde import SDE, solver_times
 from .ode import HEUN, Solver, Velocity, integrate
 from .walk import Denoise, Step, predict
@@ -43,6 +44,7 @@ def probability_flow(
     steps: how many from t = 1 to t_min, or the times themselves. solver: EULER, MIDPOINT, HEUN (2 calls of the denoiser
     a step), RK4 (4), or `adaptive_solver(tolerance)`, which makes smaller steps between the times as it needs.
     """
+    check_floats(x=x)
     return _flow(denoiser, sde, x, solver_times(sde, steps), solver, cond)
 
 

@@ -10,6 +10,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from ..checks import check_floats
 from ..forward.process import Process
 
 Denoise = Callable[..., Tensor]  # eps = denoiser(x_t, t, cond)
@@ -85,6 +86,7 @@ def affine_walk(denoiser, x, times, arrivals, rates, on_x, on_prediction, sigma,
 
     All tables are (steps,), float64 on the host; rates are signal and noise at `times`.
     """
+    check_floats(x=x)
     (a, s), clock = (rate.tolist() for rate in rates), host_times(times)
     on_x, on_prediction, sigma, arrivals = on_x.tolist(), on_prediction.tolist(), sigma.tolist(), arrivals.tolist()
     x, z, no_grad = x.detach(), noise_source(noise), torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from ..checks import check_whole, same_shape
+from ..checks import check_floats, check_whole, same_shape
 from ..nets.autoencoder import Autoencoder, PatchDiscriminator
 from ..nets.classifier import Classifier
 
@@ -45,11 +45,14 @@ class PerceptualLoss(nn.Module):
 def kl_to_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mean, var) || N(0, I)) in nats per latent number: (mean^2 + var - 1 - log var) / 2, averaged."""
     same_shape(mean=mean, log_var=log_var)
+    check_floats(mean=mean, log_var=log_var)
     return (mean.square() + log_var.exp() - 1 - log_var).mean() / 2
 
 
 def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's loss: half of  mean max(0, 1 - real) + mean max(0, 1 + fake),  of logits (Lim & Ye 2017)."""
+    if not (real.numel() and fake.numel()):
+        raise ValueError(f"{real.numel()} real and {fake.numel()} fake logits; expected at least one of each")
     return (relu(1 - real).mean() + relu(1 + fake).mean()) / 2
 
 
@@ -72,6 +75,9 @@ class AutoencoderLosses(nn.Module):
 
     def __init__(self, autoencoder: Autoencoder, perceptual: PerceptualLoss, critic: PatchDiscriminator | None = None):
         super().__init__()
+        for name, part in {"autoencoder": autoencoder, "perceptual": perceptual, "critic": critic}.items():
+            if not callable(part) and not (name == "critic" and part is None):
+                raise ValueError(f"{name} = {part!r}; expected a network")
         self.autoencoder, self.perceptual, self.critic = autoencoder, perceptual, critic
 
     def autoencoder_loss(self, x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..checks import check_whole, is_integer
 from ..files import load_tensors, save_tensors
 from . import distributed
 
@@ -36,7 +36,7 @@ class batches:
 
     def __init__(self, *arrays: Tensor, size: int, seed: int = 0):
         rows = {len(a) for a in arrays}
-        if len(rows) != 1 or not 1 <= size <= max(rows):
+        if len(rows) != 1 or not is_integer(size) or not 1 <= size <= max(rows):
             raise ValueError(f"arrays of {sorted(rows)} rows, size = {size}; expected equal rows and 1 <= size <= rows")
         for a in arrays:
             if a.is_floating_point() and not torch.isfinite(a).all():
@@ -84,8 +84,11 @@ class Trainer:
     ):
         if not (0 < lr < math.inf and 0 < ema < 0.28):
             raise ValueError(f"lr = {lr!r}, ema = {ema!r}; expected lr > 0, and the share 0 < ema < 0.28")
-        if not (clip > 0 and warmup >= 1):
-            raise ValueError(f"clip = {clip!r}, warmup = {warmup!r}; expected a norm clip > 0, and warmup >= 1 steps")
+        if not (clip > 0 and not isinstance(clip, bool)):  # infinity clips nothing
+            raise ValueError(f"clip = {clip!r}; expected the largest norm of a gradient, above 0")
+        check_whole(warmup=warmup)
+        if not isinstance(compile, bool):
+            raise ValueError(f"compile = {compile!r}; expected True or False")
         if precision not in PRECISIONS:
             raise ValueError(f"precision = {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}")
         self.model, self.lr, self.warmup, self.clip, self.precision = model, lr, warmup, clip, precision
@@ -270,6 +273,8 @@ class AlternatingTrainer:
     """
 
     def __init__(self, *trainers: Trainer):
+        if not trainers or not all(isinstance(trainer, Trainer) for trainer in trainers):
+            raise ValueError(f"trainers = {trainers!r}; expected one Trainer or more")
         self.trainers = trainers
         for trainer in trainers[1:]:
             trainer.rival = True
@@ -338,8 +343,7 @@ def _read(
 
 
 def _check_steps(steps: int) -> None:
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
-        raise ValueError(f"steps = {steps!r}; expected a whole number, at least 1")
+    check_whole(steps=steps)
 
 
 def fast_precision(device: str | torch.device) -> str:

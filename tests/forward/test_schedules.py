@@ -212,7 +212,7 @@ def test_even_the_shortest_schedules_are_schedules(schedule, T):
             r"alpha_bar\[0\] = 0.9; row 0 is the clean data, so it must be 1",
         ),
         (lambda: from_alpha_bar(torch.tensor([1.0, 0.5, 0.7])), r"beta\[2\] = -0.4"),
-        (lambda: linear(beta_1=-0.1), r"beta\[1\] = -0.1"),
+        (lambda: linear(beta_1=-0.1), r"beta_1 = -0.1; expected a finite number, at least 0"),
         (lambda: linear(0), r"T = 0; expected a whole number, at least 1"),
         (lambda: linear(-5), r"T = -5; expected a whole number"),
         (lambda: linear(1.5), r"T = 1.5; expected a whole number"),
