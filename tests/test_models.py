@@ -78,6 +78,7 @@ def test_captions_become_scenes_in_which_the_colours_stand_where_they_were_asked
         assert min(seen.colour, seen.place) > 0.9 and seen.all > bound
 
 
+@pytest.mark.long
 def test_the_painter_gets_four_in_five_unseen_captions_right_without_guidance_and_fewer_of_them_say_the_same():
     told, found = model_header("scenes-latent")["quality"], caption_adherence(load("scenes-latent"), n=100)
     assert told["all"] >= 0.8 and told["held_out_all"] > 0.7

@@ -56,6 +56,7 @@ def test_the_plan_has_all_steps_for_every_eta_and_both_variances():
     assert {w.steps for w in plan[-4:]} == {1000}
 
 
+@pytest.mark.long
 def test_a_row_comes_out_again(table):
     """In float32: in bfloat16, as on other processors, each digit is rounded a little otherwise.
 

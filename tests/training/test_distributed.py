@@ -12,6 +12,8 @@ from two_processes import STEPS, fresh, state
 from mpl_diffusion import MLP, Denoiser, Trainer, linear
 from mpl_diffusion.files import load_tensors
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -90,6 +90,7 @@ def test_a_recipe_is_compiled_when_asked_for_and_only_then(name, monkeypatch):
     assert len(compiled) == len(getattr(trainer, "trainers", [trainer]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_a_pure_function_of_its_seed(name):
     def losses(seed):

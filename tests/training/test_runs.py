@@ -162,6 +162,7 @@ print(killed, begun, code, file=sys.__stdout__)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="without fork each of twenty runs would import torch anew")
 def test_killed_at_twenty_random_moments_it_resumes_and_ends_with_the_weights_of_an_uninterrupted_run(tmp_path):
     steps, seed = 600, int.from_bytes(os.urandom(4), "big")
