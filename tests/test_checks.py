@@ -46,6 +46,7 @@ from mpl_diffusion import (
     floor_at,
     from_alpha_bar,
     from_beta,
+    guidance_interval,
     hinge_loss,
     integrate,
     invert,
@@ -198,6 +199,9 @@ BAD = {
     "a pixel from the end": (lambda: receptive_radius(torch.ones(4, 4), (-1, 0)), r"at = \(-1, 0\); expected"),
     "no influence": (lambda: receptive_radius(torch.zeros(4, 4), (0, 0)), "influence has .* sum 0; expected"),
     # ---- the way back
+    "whole numbers clamped": (lambda: clamp(zero, S)(X.long(), 5), "x_t is torch.int64; expected a tensor of floats"),
+    "no scales in an interval": (lambda: guidance_interval([], 0, 1), "w = .*; expected a finite number from 0"),
+    "an interval at NaN": (lambda: guidance_interval(2, 0, 1)(math.nan), "t = nan; expected a finite number"),
     "an x0 of data": (lambda: clamp(zero, S)(X, 0), "noise.0. = 0: x_t is the data itself"),
     "an edit of one row": (lambda: edit_x0(zero, S, lambda x0: x0[:1])(X, 5), "x_t has shape .* expected the same"),
     "a loss on one id": (
@@ -230,6 +234,8 @@ BAD = {
     "psnr of nothing": (lambda: psnr(PICTURES[:0], PICTURES[:0]), "expected at least one picture"),
     "saturation of bytes": (lambda: saturation(BYTES), "images is torch.int64; .*images / 127.5 - 1"),
     "saturation of floats like bytes": (lambda: saturation(BYTES.float()), "images runs from 0 to 191; .*127.5"),
+    "sharpness of bytes": (lambda: sharpness(BYTES, BYTES), "images is torch.int64; .*images / 127.5 - 1"),
+    "sharpness of NaN": (lambda: sharpness(PICTURES * math.nan, PICTURES), "images runs from nan to nan"),
     "sharpness of a flat original": (lambda: sharpness(PICTURES, 0 * PICTURES), "the originals have no fine detail"),
     "a box in pixels": (
         lambda: mass_inside(torch.ones(1, 4, 4), torch.tensor([[0.0, 0.0, 16.0, 16.0]])),

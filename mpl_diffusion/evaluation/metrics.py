@@ -147,6 +147,7 @@ def sharpness(images: Tensor, originals: Tensor) -> float:
 
     (B, C, W, W) each. 1: as sharp as the originals, below 1: blurred, above 1: rough.
     """
+    check_pictures(images=images, originals=originals)
     same_shape(images=images, originals=originals)
     fine = [radial_power(v.flatten(0, 1))[v.shape[-1] // 8 + 1 :].sum() for v in (images, originals)]
     if not fine[1] > 0:

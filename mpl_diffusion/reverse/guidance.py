@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..checks import same_shape
+from ..checks import check_floats, check_number, same_shape
 from ..forward.process import Process
 
 FULL = 40_000  # numbers in a batch, 51 digits: on two cores 128 digits at once took 5 % longer than twice 64
@@ -23,6 +23,7 @@ def edit_x0(denoiser, process: Process, edit: Callable[[Tensor], Tensor]):
     """
 
     def edited(x_t: Tensor, t, cond: Tensor | None = None) -> Tensor:
+        check_floats(x_t=x_t)
         x0 = edit(_x0(process, x_t, t, denoiser(x_t, t, cond)))
         same_shape(x_t=x_t, edited_x0=x0)
         if isinstance(t, Tensor):
@@ -132,6 +133,7 @@ def guidance_interval(w: float, start: float, end: float) -> Callable:
     def at(t):
         if isinstance(t, Tensor) and t.ndim:
             return torch.where((start <= t) & (t <= end), w, 1.0)
+        check_number(t=t)
         return w if start <= t <= end else 1.0
 
     return at
@@ -140,7 +142,7 @@ def guidance_interval(w: float, start: float, end: float) -> Callable:
 def _checked(w) -> float | Tensor:
     """A guidance scale, or one per sample; never negative, infinite or NaN."""
     numbers = w if isinstance(w, Tensor) else torch.as_tensor(w, dtype=torch.float64)
-    if numbers.ndim > 1 or not ((0 <= numbers) & (numbers < math.inf)).all():
+    if numbers.ndim > 1 or not numbers.numel() or not ((0 <= numbers) & (numbers < math.inf)).all():
         raise ValueError(
             f"w = {w!r}; expected a finite number from 0 (unconditional) over 1 (conditional) upwards, or one per "
             f"sample, (B,). Away from something goes classifier_free(..., negative=ids)"
