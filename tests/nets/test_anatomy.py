@@ -218,6 +218,12 @@ def test_costs_sum_to_what_torch_counts(net, size):
     assert not hooks(net)
 
 
+def test_a_network_without_numbers_is_counted_too():
+    """A large one on the meta device, which has shapes only."""
+    net, x = small(), torch.randn(1, 1, 28, 28)
+    assert count_flops(net.to("meta"), x.to("meta")) == count_flops(small(), x)
+
+
 def test_costs_of_a_block_are_those_by_hand():
     cost = count_flops(small(), torch.randn(1, 1, 28, 28))
     assert cost["stem"] == (9 * 4 * 16 + 16, 9 * 4 * 16 * 14 * 14)
