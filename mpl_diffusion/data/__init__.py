@@ -1,1 +1,1 @@
-"""Data: points, mixtures, digits."""
+"""Data: points, mixtures known exactly, digits, captioned scenes."""

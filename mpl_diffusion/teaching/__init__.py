@@ -1,1 +1,1 @@
-"""What a reader sees and touches: figures, widgets, exercises."""
+"""What a reader sees and touches: figures, widgets, exercises, exam cards."""

@@ -1,4 +1,4 @@
-"""The U-Net on the table: parts come out and go back in, and what is counted by hand is what torch counts."""
+"""Tools to examine a U-Net: parts are removed and restored, and what is counted by hand is what torch counts."""
 
 import pytest
 import torch
